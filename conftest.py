@@ -1,0 +1,35 @@
+"""Fixtures that every test shares: a database of its own, on each engine."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corekit.testing import FakeClock, PostgresServer
+
+DATABASES = os.environ.get("COREKIT_TEST_DATABASES", "sqlite,postgresql").split(",")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Run one PostgreSQL server per test process."""
+    with PostgresServer.started() as server:
+        yield server
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Make an empty database, once per engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Give a clock that the test moves."""
+    return FakeClock()

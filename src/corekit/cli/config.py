@@ -1,0 +1,49 @@
+"""`corekit config explain`: every setting, its value, and where that came from."""
+
+from pathlib import Path
+
+import click
+
+from corekit.cli.options import configuration, load
+from corekit.data import DatabaseSettings
+from corekit.data.crypto import KeyringSettings
+from corekit.jobs import JobSettings
+from corekit.kit import AccessSettings, Corekit, KitSettings
+from corekit.settings import Settings
+from corekit.watch import LogSettings
+from corekit.web.settings import WebSettings
+
+
+@click.group()
+def config() -> None:
+    """Look at the configuration."""
+
+
+@config.command()
+@click.argument("key", required=False)
+@configuration
+def explain(key: str | None, path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:
+    """Print every setting, its value and its origin; secrets only as `set`. KEY is a table or `table.key`."""
+    layers = load(path, env, database, data_dir)
+    tables = _tables(Corekit.load(layers))
+    rows = [row for name, type_ in tables.items() for row in layers.explain(name, type_)]
+    chosen = [row for row in rows if key is None or row[0] == key or row[0].startswith(f"{key}.")]
+    if not chosen:
+        raise click.UsageError(f"no setting is called {key!r}; tables: {', '.join(tables)}")
+    click.echo(f"# environment {layers.env}, file {layers.path or 'none'}")
+    wide = max(len(name) for name, _, _ in chosen)
+    for name, value, origin in chosen:
+        click.echo(f"{name:<{wide}} = {value}  # {origin}")
+
+
+def _tables(kit: Corekit) -> dict[str, type[Settings]]:
+    core: dict[str, type[Settings]] = {
+        "kit": KitSettings,
+        "database": DatabaseSettings,
+        "web": WebSettings,
+        "jobs": JobSettings,
+        "access": AccessSettings,
+        "keyring": KeyringSettings,
+        "logs": LogSettings,
+    }
+    return core | {plugin.name: plugin.settings_type for plugin in kit.plugins}

@@ -1,0 +1,54 @@
+"""The entry point: options that every command shares, and faults as one line with an exit code."""
+
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+import click
+from sqlalchemy.exc import DBAPIError
+
+from corekit.cli.config import config
+from corekit.cli.describe import openapi, plugins
+from corekit.cli.migrate import migrate
+from corekit.cli.options import PortInUse
+from corekit.cli.serve import serve, worker
+from corekit.errors import ConfigError, PluginError, SchemaError
+
+_EXIT: Mapping[type[Exception], int] = {ConfigError: 2, PluginError: 2, PortInUse: 2, SchemaError: 3, DBAPIError: 3}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("corekit"), message="corekit %(version)s")
+def cli() -> None:
+    """Run and look after a corekit server.
+
+    Exit codes: 2 usage, configuration or port; 3 database or schema state.
+    """
+
+
+for command in (serve, worker, migrate, plugins, config, openapi):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; what can go wrong becomes one line on stderr."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except tuple(_EXIT) as error:
+        _fail(error)
+    except OSError as error:
+        if not isinstance(error, ConnectionError):
+            raise
+        _fail(SchemaError(f"the database does not answer: {error.strerror or error}"))
+
+
+def _fail(error: Exception) -> NoReturn:
+    text: Any = error.orig if isinstance(error, DBAPIError) else error
+    click.echo(f"corekit: {' '.join(str(text).split())}", err=True)
+    sys.exit(next(code for kind, code in _EXIT.items() if isinstance(error, kind)))

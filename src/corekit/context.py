@@ -1,0 +1,256 @@
+"""Who acts and from where (`Caller`), and one unit of work of theirs (`Context`): one actor, one transaction."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal, Protocol, TypeVar
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+from typing_extensions import TypeForm
+
+from corekit.data import Database, Keyring, Lane, LaneSpec, Work
+from corekit.errors import Forbidden, Refused, Unauthenticated
+from corekit.hooks import Hooks
+from corekit.values import Clock, uuid7
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+Kind = Literal["user", "service", "system", "nobody"]
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """How and when an actor signed in: session, assurance level (1 or 2), methods, time, scopes, protocol role."""
+
+    session_id: UUID | None = None
+    aal: int = 1
+    methods: tuple[str, ...] = ()
+    authenticated_at: datetime | None = None
+    expires_at: datetime | None = None
+    client_id: str | None = None
+    scopes: tuple[str, ...] = ()
+    role: str = ""
+
+
+class Actor:
+    """Who acts. `Actor("alice")` stands for the UUIDv5 of the name, which suits tests; services pass UUIDs."""
+
+    __slots__ = ("id", "kind", "name", "proof", "roles")
+
+    def __init__(
+        self,
+        id: UUID | str,  # noqa: A002  # the field's own name
+        kind: Kind = "user",
+        roles: frozenset[str] = frozenset(),
+        proof: Proof | None = None,
+    ) -> None:
+        self.id = id if isinstance(id, UUID) else uuid5(NAMESPACE_URL, f"corekit:{kind}:{id}")
+        self.name = id if isinstance(id, str) and kind != "user" else ""
+        self.kind = kind
+        self.roles = roles
+        self.proof = proof
+
+    @classmethod
+    def of(cls, host: str, key: int | str, roles: frozenset[str] = frozenset()) -> "Actor":
+        """Map a host application's own user: `Actor.of("django", 42)` is the same actor every time."""
+        return cls(uuid5(NAMESPACE_URL, f"corekit:{host}:{key}"), roles=roles)
+
+    @classmethod
+    def system(cls, purpose: str) -> "Actor":
+        """Name the actor of a declared purpose."""
+        return cls(purpose, "system")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Actor) and (self.id, self.kind) == (other.id, other.kind)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.kind))
+
+    def __repr__(self) -> str:
+        return f"Actor({self.kind}:{self.name or self.id})"
+
+
+NOBODY = Actor(UUID(int=0), "nobody")
+
+
+class Client(msgspec.Struct, frozen=True):
+    """Where a caller speaks from: network address, user agent, device id."""
+
+    address: str = ""
+    user_agent: str = ""
+    device: str = ""
+
+
+class Kit(Protocol):
+    """What plugins see of the kit that holds them; `Corekit` implements it."""
+
+    env: str
+    clock: Clock
+    hooks: Hooks
+    database: Database
+    keyring: Keyring
+
+    def get(self, type_: TypeForm[T]) -> T:
+        """Return the service that provides `type_`; a PluginError where none does."""
+        ...
+
+    def find(self, type_: TypeForm[T]) -> T | None:
+        """Return the service that provides `type_`, or None."""
+        ...
+
+    def provide(self, type_: TypeForm[T], service: T) -> None:
+        """Offer a service; called in a plugin's lifespan, for what its `provides` names."""
+        ...
+
+    def lane(self, spec: LaneSpec[Item, Done]) -> Lane[Item, Done]:
+        """Return the hot path of `spec` for the database in use."""
+        ...
+
+    def permissions(self, actor: Actor) -> frozenset[str]:
+        """Return what an actor may do, from its roles and grants."""
+        ...
+
+    def demand_purpose(self, purpose: str) -> None:
+        """Refuse a purpose that no plugin declares."""
+        ...
+
+    def caller(self, actor: Actor = ..., client: Client = ...) -> "Caller":
+        """Make a caller: who acts and from where."""
+        ...
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who acts and from where; holds no transaction."""
+
+    kit: Kit
+    actor: Actor = NOBODY
+    tenant: UUID | None = None
+    locale: str = "en"
+    request_id: str = field(default_factory=lambda: str(uuid7()))
+    client: Client = field(default_factory=Client)
+    on_behalf_of: Actor | None = None
+
+    @asynccontextmanager
+    async def begin(self, *, readonly: bool = False) -> AsyncGenerator["Context"]:
+        """Open a unit of work: commit at the end, roll back if anything is raised but `Refused`.
+
+        Raises:
+            InsideContext: a writing context while this task holds any other.
+
+        """
+        database = self.kit.database
+        leave = database.enter(readonly=readonly)
+        try:
+            work = database.work("service" if self.actor.kind == "system" else "app", readonly=readonly)
+            context = Context(self, work)
+            try:
+                yield context
+            except Refused:
+                await work.commit()
+                raise
+            else:
+                await (work.close() if readonly else work.commit())
+            finally:
+                await work.close()
+        finally:
+            leave()
+        for callback in context.callbacks:
+            await callback()
+
+    def system(self, purpose: str) -> "Caller":
+        """Elevate for a purpose that a plugin declares; the person stays known as `on_behalf_of`."""
+        self.kit.demand_purpose(purpose)
+        person = self.on_behalf_of or (self.actor if self.actor.kind != "nobody" else None)
+        return replace(self, actor=Actor.system(purpose), on_behalf_of=person)
+
+    def demand_free(self, verb: str) -> None:
+        """Refuse to run a verb that takes `caller` while this task holds a context (InsideContext)."""
+        self.kit.database.demand_free(verb)
+
+
+@dataclass(frozen=True)
+class Context:
+    """A caller inside one transaction."""
+
+    caller: Caller
+    work: Work
+    callbacks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    @property
+    def kit(self) -> Kit:
+        """The kit that this work belongs to."""
+        return self.caller.kit
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts."""
+        return self.caller.actor
+
+    @property
+    def tenant(self) -> UUID | None:
+        """The tenant, where the kit has several."""
+        return self.caller.tenant
+
+    @property
+    def on_behalf_of(self) -> Actor | None:
+        """The person for whom an elevated context works."""
+        return self.caller.on_behalf_of
+
+    @property
+    def readonly(self) -> bool:
+        """Whether this context may write."""
+        return self.work.readonly
+
+    @property
+    def session(self) -> AsyncSession:
+        """The ORM session; the first statement borrows the connection. Nobody calls commit: `begin` does."""
+        return self.work.session
+
+    def now(self) -> datetime:
+        """Return the kit's time."""
+        return self.kit.clock.now()
+
+    def get(self, type_: TypeForm[T]) -> T:
+        """Return the service that provides `type_`."""
+        return self.kit.get(type_)
+
+    def find(self, type_: TypeForm[T]) -> T | None:
+        """Return the service that provides `type_`, or None."""
+        return self.kit.find(type_)
+
+    def on_commit(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Call this after the commit; a rollback drops it. For signals only: what must happen is an event or a job."""
+        self.callbacks.append(callback)
+
+    def demand(self, permission: str | None = None, *, aal: int = 1, max_age: float | None = None) -> None:
+        """Refuse an actor who lacks the permission or whose sign-in is too weak or too old (seconds).
+
+        Raises:
+            Unauthenticated: nobody, or a stronger or fresher sign-in is needed (RFC 9470).
+            Forbidden: the permission is missing.
+
+        """
+        demand(self.kit, self.actor, permission, aal=aal, max_age=max_age)
+
+
+def demand(kit: Kit, actor: Actor, permission: str | None, *, aal: int = 1, max_age: float | None = None) -> None:
+    """Do what `Context.demand` says, for callers that hold no context."""
+    if actor.kind == "nobody":
+        raise Unauthenticated
+    if actor.kind == "system":
+        return
+    if permission is not None and permission not in kit.permissions(actor):
+        raise Forbidden(f"needs the permission {permission}")
+    proof = actor.proof or Proof()
+    signed_in = proof.authenticated_at
+    too_old = max_age is not None and (signed_in is None or (kit.clock.now() - signed_in).total_seconds() > max_age)
+    if proof.aal < aal or too_old:
+        challenge = f'Bearer error="insufficient_user_authentication", acr_values="aal{aal}"'
+        raise Unauthenticated(
+            "a stronger or fresher sign-in is needed",
+            challenge=challenge + (f", max_age={max_age:.0f}" if max_age is not None else ""),
+        )

@@ -1,0 +1,1 @@
+"""One module per capability: Protocol, structs, events and hookspecs, no I/O."""

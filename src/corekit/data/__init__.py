@@ -1,0 +1,22 @@
+"""The database: tables, engines, the hot path, migrations, encryption and PII marks."""
+
+from corekit.data.base import Base, Id, Instant, Json
+from corekit.data.crypto import Keyring
+from corekit.data.engines import Database, DatabaseSettings, SqliteSettings, Work
+from corekit.data.lanes import Lane, LaneSpec
+from corekit.data.pii import PII
+
+__all__ = [
+    "PII",
+    "Base",
+    "Database",
+    "DatabaseSettings",
+    "Id",
+    "Instant",
+    "Json",
+    "Keyring",
+    "Lane",
+    "LaneSpec",
+    "SqliteSettings",
+    "Work",
+]

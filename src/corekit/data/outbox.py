@@ -1,0 +1,64 @@
+"""The one intake of deferred work: a row that commits or vanishes with the work that asked for it."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from corekit.data.base import Base
+
+
+class OutboxRow(Base):
+    """An event or a job on its way from the transaction that made it to the job engine; append-only."""
+
+    __tablename__ = "corekit_outbox"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[Literal["event", "job"]] = mapped_column(Text)
+    tag: Mapped[str]
+    payload: Mapped[bytes]
+    key: Mapped[str | None]
+    priority: Mapped[int]
+    run_after: Mapped[datetime | None]
+    tenant: Mapped[UUID | None]
+    actor: Mapped[UUID | None]
+    trace: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_corekit_outbox_created_at", "created_at"),)
+
+
+class JobRow(Base):
+    """One job of the engine `rows`: queued, leased by a worker, or buried; a finished one is deleted."""
+
+    __tablename__ = "corekit_job"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tag: Mapped[str]
+    listener: Mapped[str]
+    payload: Mapped[bytes]
+    key: Mapped[str | None]
+    priority: Mapped[int]
+    run_after: Mapped[datetime]
+    state: Mapped[Literal["queued", "leased", "buried"]] = mapped_column(Text)
+    attempts: Mapped[int]
+    owner: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    last_error: Mapped[str | None]
+    tenant: Mapped[UUID | None]
+    actor: Mapped[UUID | None]
+    trace: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        Index(
+            "uq_corekit_job_key_open",
+            "key",
+            unique=True,
+            sqlite_where=text("state != 'buried'"),
+            postgresql_where=text("state != 'buried'"),
+        ),
+        Index("ix_corekit_job_due", "state", "run_after"),
+    )

@@ -1,0 +1,66 @@
+"""Events: what happened, told in the same transaction, heard after the commit, at least once per listener."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from corekit.context import Context
+from corekit.data.outbox import OutboxRow
+from corekit.errors import PluginError
+from corekit.values import uuid7
+
+E = TypeVar("E", bound="Event")
+P = TypeVar("P")
+_MARK = "__corekit_on__"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every event: past tense, ids instead of texts, a stable `tag=` so that a renamed class reads old rows."""
+
+
+def tag_of(event: type[Event]) -> str:
+    """Return the stable name of an event class."""
+    tag = event.__struct_config__.tag
+    if not isinstance(tag, str):
+        raise PluginError(
+            f"event {event.__name__} needs a tag, as in `class {event.__name__}(Event, tag='plugin.name')`"
+        )
+    return tag
+
+
+def on(
+    event: type[E],
+) -> Callable[[Callable[[P, Context, E], Awaitable[None]]], Callable[[P, Context, E], Awaitable[None]]]:
+    """Mark a plugin's async method `(ctx, event)` as a listener: idempotent, in a transaction of its own."""
+    tag_of(event)
+
+    def mark(function: Callable[[P, Context, E], Awaitable[None]]) -> Callable[[P, Context, E], Awaitable[None]]:
+        setattr(function, _MARK, event)
+        return function
+
+    return mark
+
+
+def listened(function: Any) -> type[Event] | None:
+    """Return the event that a marked function listens to."""
+    event: type[Event] | None = getattr(function, _MARK, None)
+    return event
+
+
+async def emit(ctx: Context, event: Event) -> None:
+    """Record an event in this transaction; each listener hears of it after the commit."""
+    ctx.session.add(
+        OutboxRow(
+            id=uuid7(),
+            kind="event",
+            tag=tag_of(type(event)),
+            payload=msgspec.json.encode(event),
+            priority=0,
+            tenant=ctx.tenant,
+            actor=(ctx.on_behalf_of or ctx.actor).id,
+            trace=ctx.caller.request_id,
+            created_at=ctx.now(),
+        )
+    )
+    ctx.work.wakes = True

@@ -1,0 +1,172 @@
+"""The worker: relays, claims and runs; every job in its own context, with its own lease, retried with jitter."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from secrets import SystemRandom
+
+import msgspec
+
+from corekit.context import Actor, Caller, Kit
+from corekit.data.outbox import JobRow
+from corekit.errors import Problem, Refused
+from corekit.jobs.marks import Bury, Handler, Handlers, Retry
+from corekit.jobs.relay import Relay
+from corekit.jobs.rows import LostLease, Rows
+from corekit.settings import Settings
+from corekit.values import uuid7
+from corekit.watch.logs import get_logger, scrub
+
+PURPOSE = "corekit.jobs"
+
+
+class JobSettings(Settings, frozen=True):
+    """`[jobs]`: times in seconds; `worker` says whether this process runs jobs at all."""
+
+    worker: bool = True
+    concurrency: int = 8
+    poll: float = 1.0
+    lease: float = 30.0
+    backoff: float = 1.0
+    backoff_max: float = 300.0
+    stop: float = 25.0
+
+
+class Worker:
+    """Runs the jobs of one kit until it is stopped; woken by commits of its own process, otherwise by a poll."""
+
+    def __init__(self, kit: Kit, handlers: Handlers, known: frozenset[str], settings: JobSettings) -> None:
+        self._kit = kit
+        self._handlers = handlers
+        self._settings = settings
+        self._engine = Rows(uuid7(), settings.lease)
+        self._relay = Relay(handlers, self._engine, known)
+        self._running: dict[asyncio.Task[None], JobRow] = {}
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._loops: list[asyncio.Task[None]] = []
+        self._log = get_logger("corekit.jobs")
+        self._random = SystemRandom()
+
+    async def start(self) -> None:
+        """Begin to work."""
+        self._kit.database.on_wake(self._woken.set)
+        self._loops = [
+            asyncio.create_task(self._forever(self._work), name="corekit-worker"),
+            asyncio.create_task(self._forever(self._heartbeat), name="corekit-heartbeat"),
+        ]
+
+    async def stop(self) -> None:
+        """Claim no more, let running jobs finish for a while, give the rest back."""
+        self._stopping = True
+        self._woken.set()
+        if self._running:
+            await asyncio.wait(list(self._running), timeout=self._settings.stop)
+        for task in [*self._running, *self._loops]:
+            task.cancel()
+        await asyncio.gather(*self._running, *self._loops, return_exceptions=True)
+
+    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
+        while not self._stopping:
+            try:
+                await step()
+            except Exception as error:  # noqa: BLE001  # a lost database must not end the worker
+                self._log.error("worker_step_failed", error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(self._settings.poll)
+
+    async def _work(self) -> None:
+        """Move and claim what there is, then wait to be woken."""
+        self._woken.clear()
+        free = self._settings.concurrency - len(self._running)
+        async with self._system().begin(readonly=True) as ctx:
+            outbox, due = await self._engine.waiting(ctx)
+        moved, claimed = 0, []
+        if outbox or (due and free):
+            async with self._system().begin() as ctx:
+                moved = await self._relay.move(ctx) if outbox else 0
+                claimed = await self._engine.claim(ctx, free) if free else []
+        for job in claimed:
+            task = asyncio.create_task(self._run(job), name=f"job {job.listener}")
+            self._running[task] = job
+            task.add_done_callback(self._done)
+        if not moved and not claimed:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._settings.poll)
+
+    async def _heartbeat(self) -> None:
+        await asyncio.sleep(self._settings.lease / 3)
+        if self._running:
+            async with self._system().begin() as ctx:
+                await self._engine.renew(ctx, list(self._running.values()))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        self._woken.set()
+
+    async def _run(self, job: JobRow) -> None:
+        handler = self._handlers.find(job.listener)
+        try:
+            if handler is None:
+                raise Bury("no plugin has this listener")
+            if job.attempts > handler.attempts:
+                raise Bury("its worker died at every attempt")
+            async with asyncio.timeout(handler.timeout):
+                await self._call(handler, job)
+        except asyncio.CancelledError:
+            async with self._system().begin() as ctx:
+                await self._engine.release(ctx, job)
+            raise
+        except LostLease:
+            self._log.warning("job_lost_lease", listener=job.listener, job=str(job.id))
+        except Exception as error:  # noqa: BLE001  # any failure of a job is data
+            await self._failed(handler, job, error)
+
+    async def _call(self, handler: Handler, job: JobRow) -> None:
+        payload = msgspec.json.decode(job.payload, type=handler.payload)
+        caller = self._caller(handler, job)
+        if handler.network:
+            await handler.call(caller, payload)
+            async with self._system().begin() as ctx:
+                await self._engine.finish(ctx, job)
+            return
+        async with caller.begin() as ctx:
+            with contextlib.suppress(Refused):  # what a refusal counted is committed, and it is not run again
+                await handler.call(ctx, payload)
+            await self._engine.finish(ctx, job)
+
+    async def _failed(self, handler: Handler | None, job: JobRow, error: Exception) -> None:
+        text = scrub(f"{type(error).__name__}: {error}")[:500]
+        last = handler is None or isinstance(error, Bury) or job.attempts >= handler.attempts
+        self._log.warning(
+            "job_buried" if last else "job_failed",
+            listener=job.listener,
+            job=str(job.id),
+            attempts=job.attempts,
+            error=error.slug if isinstance(error, Problem) else type(error).__name__,
+        )
+        async with self._system().begin() as ctx:
+            if last:
+                await self._engine.bury(ctx, job, text)
+            else:
+                await self._engine.again(ctx, job, ctx.now() + self._delay(job, error), text)
+
+    def _delay(self, job: JobRow, error: Exception) -> timedelta:
+        """Exponential backoff with full jitter: anything between now and the doubled limit."""
+        if isinstance(error, Retry):
+            return error.after
+        limit = min(self._settings.backoff_max, self._settings.backoff * 2**job.attempts)
+        return timedelta(seconds=self._random.uniform(0, limit))
+
+    def _caller(self, handler: Handler, job: JobRow) -> Caller:
+        person = Actor(job.actor) if job.actor is not None and job.actor.int else None
+        return Caller(
+            self._kit,
+            Actor.system(handler.purpose),
+            tenant=job.tenant,
+            request_id=job.trace or str(uuid7()),
+            on_behalf_of=person,
+        )
+
+    def _system(self) -> Caller:
+        return Caller(self._kit, Actor.system(PURPOSE))

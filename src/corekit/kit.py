@@ -1,0 +1,231 @@
+"""The kit: plugins assembled around one database, started and stopped together. Nothing here is global."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar, cast
+
+from sqlalchemy import text
+from typing_extensions import TypeForm
+
+from corekit.assembly import discover, handlers_of, known_tags, order
+from corekit.context import NOBODY, Actor, Caller, Client, Context, Kit
+from corekit.data import Database, DatabaseSettings, Keyring, Lane, LaneSpec
+from corekit.data.crypto import KeyringSettings
+from corekit.data.lanes import lanes_for
+from corekit.data.schema import Schema
+from corekit.errors import ConfigError, PluginError
+from corekit.guard import PURPOSE as LIMITS_PURPOSE
+from corekit.guard import Limits, make_limits
+from corekit.hooks import Hooks
+from corekit.jobs import JobSettings, Worker
+from corekit.jobs.worker import PURPOSE as JOBS_PURPOSE
+from corekit.plugin import Plugin
+from corekit.settings import Config, Settings
+from corekit.values import Clock, SystemClock
+from corekit.watch import Check, Health
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+
+TABLES = ("kit", "database", "web", "jobs", "access", "keyring", "logs")  # the core's; a plugin has its name
+BUILT_IN: tuple[Any, ...] = (Limits,)
+PURPOSES = {
+    JOBS_PURPOSE: "The worker moves, claims and finishes jobs of everybody.",
+    LIMITS_PURPOSE: "Rate limits are counted before anybody is known.",
+}
+
+
+class KitSettings(Settings, frozen=True):
+    """`[kit]`: which plugins are on (without a list, outside production: all that are installed)."""
+
+    plugins: tuple[str, ...] | None = None
+    data_dir: Path = Path("./var")
+    migrate: bool | None = None
+
+
+class AccessSettings(Settings, frozen=True):
+    """`[access]`: permissions per role, roles per user id; until a plugin provides more."""
+
+    roles: dict[str, tuple[str, ...]] = {}
+    grants: dict[str, tuple[str, ...]] = {}
+
+
+class Corekit(Kit):
+    """Plugins around one database: `async with Corekit([AuthPlugin(), …], database="sqlite:///app.db") as kit`."""
+
+    def __init__(
+        self,
+        plugins: Sequence[Plugin[Any]],
+        *,
+        database: str | DatabaseSettings | None = None,
+        data_dir: str | Path | None = None,
+        env: str | None = None,
+        config: Config | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.config = config or Config(env or "dev")
+        self.env = env or self.config.env
+        self.clock: Clock = clock or SystemClock()
+        self.settings = self.config.table("kit", KitSettings)
+        self.access = self.config.table("access", AccessSettings)
+        self.jobs = self.config.table("jobs", JobSettings)
+        self.plugins = order(plugins, BUILT_IN)
+        for plugin in self.plugins:
+            plugin.configure(self.config)
+        folder = Path(data_dir) if data_dir is not None else self.settings.data_dir
+        self.database = Database(_database(database, self.config), folder)
+        self.keyring: Keyring  # loaded at the start
+        self.hooks = Hooks()
+        for plugin in self.plugins:
+            self.hooks.register(plugin, plugin.name)
+        self.handlers = handlers_of(self.plugins)
+        self.purposes = _purposes(self.plugins)
+        self.schema = Schema(self.database, {p.name: p.migrations for p in self.plugins if p.migrations})
+        self.health = Health(self._checks())
+        self._lanes = lanes_for(self.database)
+        self._services: dict[Any, Any] = {}
+        self._stack: AsyncExitStack | None = None
+
+    @classmethod
+    def load(cls, config: Config) -> Self:
+        """Make the kit that a configuration describes, from the plugins that it lists.
+
+        Raises:
+            ConfigError: outside `dev` and `staging` without a list of plugins, or with settings nobody knows.
+
+        """
+        enabled = config.table("kit", KitSettings).plugins
+        if enabled is None and config.env not in {"dev", "staging"}:
+            raise ConfigError(
+                f"[kit] plugins is required in {config.env}: an installed package must not change a server"
+            )
+        plugins = discover(enabled)
+        known = {*TABLES, *(plugin.name for plugin in plugins)}
+        if unknown := config.unknown_tables(known):
+            raise ConfigError(f"settings for nobody: {', '.join(unknown)}; enabled: {', '.join(sorted(known))}")
+        return cls(plugins, config=config)
+
+    async def __aenter__(self) -> Self:
+        """Open the database, bring the schema up (or refuse), start the plugins in order, then the worker."""
+        stack = AsyncExitStack()
+        try:
+            await self._start(stack)
+        except BaseException:
+            await stack.aclose()
+            raise
+        self._stack = stack
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop in the opposite order."""
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object = None) -> AsyncGenerator[None]:
+        """Start and stop with a host application: `FastAPI(lifespan=kit.lifespan)`."""
+        async with self:
+            yield
+
+    async def drain(self, seconds: float = 30.0) -> None:
+        """Say "not ready", let plugins shed their load over this time; the stop comes after."""
+        self.health.draining = True
+        await asyncio.gather(*(plugin.drain(seconds) for plugin in self.plugins))
+
+    @property
+    def started(self) -> bool:
+        """Whether everything is up."""
+        return self._stack is not None
+
+    def caller(self, actor: Actor = NOBODY, client: Client | None = None) -> Caller:
+        """Make a caller: who acts and from where."""
+        return Caller(self, actor, client=client or Client())
+
+    def context(self, actor: Actor, *, readonly: bool = False) -> AbstractAsyncContextManager[Context]:
+        """Open a unit of work for an actor: the short form for embedders."""
+        caller = self.caller(actor)
+        if actor.kind == "system":
+            self.demand_purpose(actor.name)
+        return caller.begin(readonly=readonly)
+
+    def get(self, type_: TypeForm[T]) -> T:
+        """Return the service that provides `type_`."""
+        found = self.find(type_)
+        if found is None:
+            raise PluginError(f"nothing provides {getattr(type_, '__name__', type_)}; enable a plugin that does")
+        return found
+
+    def find(self, type_: TypeForm[T]) -> T | None:
+        """Return the service that provides `type_`, or None."""
+        return cast("T | None", self._services.get(type_))
+
+    def provide(self, type_: TypeForm[T], service: T) -> None:
+        """Offer a service."""
+        if type_ in self._services:
+            raise PluginError(f"{getattr(type_, '__name__', type_)} is provided already")
+        self._services[type_] = service
+
+    def lane(self, spec: LaneSpec[Item, Done]) -> Lane[Item, Done]:
+        """Return the hot path of `spec`."""
+        return self._lanes.lane(spec)
+
+    def permissions(self, actor: Actor) -> frozenset[str]:
+        """Return what an actor may do: the permissions of its roles and of those granted to its id."""
+        roles = {*actor.roles, *self.access.grants.get(str(actor.id), ())}
+        return frozenset(permission for role in roles for permission in self.access.roles.get(role, ()))
+
+    def demand_purpose(self, purpose: str) -> None:
+        """Refuse a purpose that no plugin declares (PluginError)."""
+        if purpose not in self.purposes:
+            raise PluginError(f"purpose {purpose!r} is not declared by any plugin; add it to its `purposes`")
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        keys = self.config.table("keyring", KeyringSettings)
+        self.keyring = Keyring.load(keys, self.database.data_dir, generate=self.env == "dev")
+        await self.database.start()
+        stack.push_async_callback(self.database.stop)
+        migrate = self.env == "dev" if self.settings.migrate is None else self.settings.migrate
+        await (self.schema.up() if migrate else self.schema.demand_current())
+        await self._lanes.start()
+        stack.push_async_callback(self._lanes.stop)
+        stack.callback(self._services.clear)
+        self.provide(Limits, make_limits(self))
+        for plugin in self.plugins:
+            await stack.enter_async_context(plugin.lifespan(self))
+            for contract in plugin.provides:
+                if contract not in self._services:
+                    raise PluginError(f"plugin {plugin.name} declares {contract.__name__} but did not provide it")
+        if self.jobs.worker:
+            worker = Worker(self, self.handlers, known_tags(self.handlers), self.jobs)
+            await worker.start()
+            stack.push_async_callback(worker.stop)
+
+    def _checks(self) -> Iterable[Check]:
+        async def database() -> None:
+            async with self.database.work(readonly=True).session as session:
+                await session.execute(text("SELECT 1"))
+
+        yield Check("database", database)
+        for plugin in self.plugins:
+            yield from plugin.health()
+
+
+def _database(given: str | DatabaseSettings | None, config: Config) -> DatabaseSettings:
+    if isinstance(given, DatabaseSettings):
+        return given
+    return DatabaseSettings(url=given) if given else config.table("database", DatabaseSettings)
+
+
+def _purposes(plugins: Sequence[Plugin[Any]]) -> Mapping[str, str]:
+    declared = dict(PURPOSES)
+    for plugin in plugins:
+        declared[plugin.name] = f"Jobs and listeners of {plugin.name}."
+        for purpose, sentence in plugin.purposes.items():
+            if purpose in PURPOSES or not purpose.startswith(plugin.name):
+                raise PluginError(f"plugin {plugin.name}: purpose {purpose!r} must begin with {plugin.name!r}")
+            declared[purpose] = sentence
+    return declared

@@ -1,0 +1,8 @@
+"""For tests, yours and ours: a kit in one line, a clock that you move, a served kit, a real PostgreSQL."""
+
+from corekit.testing.clock import FakeClock
+from corekit.testing.kits import act_as, make_kit, settle
+from corekit.testing.served import free_port, serve
+from corekit.testing.services import PostgresServer
+
+__all__ = ["FakeClock", "PostgresServer", "act_as", "free_port", "make_kit", "serve", "settle"]

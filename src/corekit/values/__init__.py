@@ -1,0 +1,17 @@
+"""Small values that everything speaks: ids, time, pages."""
+
+from corekit.values.clock import Clock, SystemClock, rfc3339
+from corekit.values.ids import parse_id, typeid, uuid7
+from corekit.values.pages import Page, decode_cursor, encode_cursor
+
+__all__ = [
+    "Clock",
+    "Page",
+    "SystemClock",
+    "decode_cursor",
+    "encode_cursor",
+    "parse_id",
+    "rfc3339",
+    "typeid",
+    "uuid7",
+]

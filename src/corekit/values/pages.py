@@ -1,0 +1,35 @@
+"""Pages of a list: keyset cursors that the client does not look into."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Generic, TypeVar
+
+import msgspec
+
+from corekit.errors import Invalid
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """One page: its items, and the cursor of the next one (null at the end)."""
+
+    items: list[T]
+    next: str | None = None
+
+
+def encode_cursor(*keys: int | str) -> str:
+    """Pack the last row's keys into an opaque, URL-safe text."""
+    return urlsafe_b64encode(msgspec.json.encode(keys)).decode().rstrip("=")
+
+
+def decode_cursor(text: str, type_: type[T], *, pointer: str = "cursor") -> T:
+    """Unpack a cursor into the type that `encode_cursor` was given, a tuple.
+
+    Raises:
+        Invalid: the text is not a cursor of this list.
+
+    """
+    try:
+        return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=type_)
+    except (ValueError, msgspec.MsgspecError):
+        raise Invalid("not a cursor of this list", pointer=pointer) from None

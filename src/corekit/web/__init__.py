@@ -1,0 +1,8 @@
+"""HTTP: a kit inside Litestar, or as an ASGI application inside anything else."""
+
+from corekit.web.app import CorekitPlugin, asgi, create_app
+from corekit.web.dependencies import Ctx, Who
+from corekit.web.guards import public, requires
+from corekit.web.settings import WebSettings
+
+__all__ = ["CorekitPlugin", "Ctx", "WebSettings", "Who", "asgi", "create_app", "public", "requires"]

@@ -1,0 +1,30 @@
+"""What a route asks for: `ctx: Ctx` is opened for it, `caller: Who` is not."""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from litestar import Request
+from litestar.di import NamedDependency, Provide
+from litestar.params import SkipValidation
+
+from corekit.context import Caller, Context
+from corekit.web.middleware import asker
+
+Ctx = NamedDependency[SkipValidation[Context]]
+Who = NamedDependency[SkipValidation[Caller]]
+
+
+async def open_context(request: Request[Any, Any, Any]) -> AsyncGenerator[Context]:
+    """Open a context around the handler: readonly for GET unless it says `writes=True`; committed before the answer."""
+    caller, _ = asker(request.scope)
+    readonly = request.method in {"GET", "HEAD"} and not request.route_handler.opt.get("writes", False)
+    async with caller.begin(readonly=readonly) as ctx:
+        yield ctx
+
+
+async def who(request: Request[Any, Any, Any]) -> Caller:
+    """Tell who asks."""
+    return asker(request.scope)[0]
+
+
+DEPENDENCIES: Mapping[str, Provide] = {"ctx": Provide(open_context), "caller": Provide(who)}
