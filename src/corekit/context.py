@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeForm
 
 from corekit.data import Database, Keyring, Lane, LaneSpec, Work
-from corekit.errors import Forbidden, Refused, Unauthenticated
+from corekit.errors import Forbidden, Invalid, Refused, Unauthenticated
 from corekit.hooks import Hooks
-from corekit.values import Clock, uuid7
+from corekit.values import Clock, parse_id, uuid7
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -36,7 +36,7 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 class Actor:
-    """Who acts. `Actor("alice")` stands for the UUIDv5 of the name, which suits tests; services pass UUIDs."""
+    """Who acts: a UUID, `usr_…`, or in tests a name, `Actor("alice")`, which stands for its UUIDv5."""
 
     __slots__ = ("id", "kind", "name", "proof", "roles")
 
@@ -47,7 +47,7 @@ class Actor:
         roles: frozenset[str] = frozenset(),
         proof: Proof | None = None,
     ) -> None:
-        self.id = id if isinstance(id, UUID) else uuid5(NAMESPACE_URL, f"corekit:{kind}:{id}")
+        self.id = id if isinstance(id, UUID) else _named(id, kind)
         self.name = id if isinstance(id, str) and kind != "user" else ""
         self.kind = kind
         self.roles = roles
@@ -71,6 +71,14 @@ class Actor:
 
     def __repr__(self) -> str:
         return f"Actor({self.kind}:{self.name or self.id})"
+
+
+def _named(text: str, kind: Kind) -> UUID:
+    """Read an id; any other text stands for itself."""
+    try:
+        return parse_id("usr", text)
+    except Invalid:
+        return uuid5(NAMESPACE_URL, f"corekit:{kind}:{text}")
 
 
 NOBODY = Actor(UUID(int=0), "nobody")

@@ -48,7 +48,9 @@ class _Registry(pluggy.PluginManager):
         mark = getattr(inspect.getattr_static(plugin, name, None), _MARK, None)
         return mark and {"wrapper": False, "hookwrapper": False, "optionalhook": False, **mark}
 
-    def parse_hookspec_opts(self, module_or_class: object, name: str) -> Any:  # noqa: ARG002  # pluggy's signature
+    def parse_hookspec_opts(self, module_or_class: object, name: str) -> Any:
+        if not hasattr(getattr(module_or_class, name), _SPEC):
+            return None
         return {"firstresult": False, "historic": False, "warn_on_impl": None, "warn_on_impl_args": None}
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
@@ -11,13 +12,14 @@ from typing_extensions import TypeForm
 
 from corekit.assembly import discover, handlers_of, known_tags, order
 from corekit.context import NOBODY, Actor, Caller, Client, Context, Kit
+from corekit.contracts.auth import Denied, authenticate
 from corekit.data import Database, DatabaseSettings, Keyring, Lane, LaneSpec
 from corekit.data.crypto import KeyringSettings
 from corekit.data.lanes import lanes_for
 from corekit.data.schema import Schema
-from corekit.errors import ConfigError, PluginError
+from corekit.errors import ConfigError, PluginError, Unauthenticated
 from corekit.guard import PURPOSE as LIMITS_PURPOSE
-from corekit.guard import Limits, make_limits
+from corekit.guard import Limits, LimitSettings, make_limits
 from corekit.hooks import Hooks
 from corekit.jobs import JobSettings, Worker
 from corekit.jobs.worker import PURPOSE as JOBS_PURPOSE
@@ -30,8 +32,9 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
-TABLES = ("kit", "database", "web", "jobs", "access", "keyring", "logs")  # the core's; a plugin has its name
+TABLES = ("kit", "database", "web", "jobs", "access", "keyring", "limits", "logs")  # the core's; a plugin has its name
 BUILT_IN: tuple[Any, ...] = (Limits,)
+CHALLENGE = 'Bearer error="invalid_token"'  # RFC 6750 §3.1
 PURPOSES = {
     JOBS_PURPOSE: "The worker moves, claims and finishes jobs of everybody.",
     LIMITS_PURPOSE: "Rate limits are counted before anybody is known.",
@@ -145,6 +148,19 @@ class Corekit(Kit):
         """Make a caller: who acts and from where."""
         return Caller(self, actor, client=client or Client())
 
+    async def authenticate(self, token: str, client: Client | None = None) -> Caller:
+        """Find out who a bearer token speaks for; for a host's own routes.
+
+        Raises:
+            Unauthenticated: no plugin knows the token, or the one that does refuses it.
+
+        """
+        caller = self.caller(client=client)
+        answer: Actor | Denied | None = await self.hooks.first(authenticate, token, caller)
+        if not isinstance(answer, Actor):
+            raise Unauthenticated("the token is " + (answer.reason if answer else "unknown"), challenge=CHALLENGE)
+        return replace(caller, actor=answer)
+
     def context(self, actor: Actor, *, readonly: bool = False) -> AbstractAsyncContextManager[Context]:
         """Open a unit of work for an actor: the short form for embedders."""
         caller = self.caller(actor)
@@ -193,7 +209,7 @@ class Corekit(Kit):
         await self._lanes.start()
         stack.push_async_callback(self._lanes.stop)
         stack.callback(self._services.clear)
-        self.provide(Limits, make_limits(self))
+        self.provide(Limits, make_limits(self, self.config.table("limits", LimitSettings)))
         for plugin in self.plugins:
             await stack.enter_async_context(plugin.lifespan(self))
             for contract in plugin.provides:

@@ -7,6 +7,7 @@ import click
 from corekit.cli.options import configuration, load
 from corekit.data import DatabaseSettings
 from corekit.data.crypto import KeyringSettings
+from corekit.guard import LimitSettings
 from corekit.jobs import JobSettings
 from corekit.kit import AccessSettings, Corekit, KitSettings
 from corekit.settings import Settings
@@ -44,6 +45,7 @@ def _tables(kit: Corekit) -> dict[str, type[Settings]]:
         "jobs": JobSettings,
         "access": AccessSettings,
         "keyring": KeyringSettings,
+        "limits": LimitSettings,
         "logs": LogSettings,
     }
     return core | {plugin.name: plugin.settings_type for plugin in kit.plugins}

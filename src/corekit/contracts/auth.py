@@ -45,6 +45,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
 class TokenPair(msgspec.Struct, frozen=True, kw_only=True):
     """What a client holds: a signed access token, good for `expires_in` seconds, and the refresh token behind it."""
 
+    user_id: UUID
     access_token: str
     refresh_token: str
     expires_in: int
@@ -93,6 +94,14 @@ async def authenticate(token: str, caller: Caller) -> Actor | Denied | None:
 
 class Auth(Protocol):
     """Accounts and sessions. Exactly one plugin provides it."""
+
+    async def sign_up(self, caller: Caller, *, email: str, password: str) -> TokenPair:
+        """Make an account whose address is confirmed at once, and sign it in."""
+        ...
+
+    async def sign_in(self, caller: Caller, *, email: str, password: str) -> TokenPair:
+        """Sign in with a password."""
+        ...
 
     async def user(self, ctx: Context, user_id: UUID) -> User | None:
         """Return one account."""

@@ -145,6 +145,10 @@ class Messaging(Protocol):
         """Return a conversation of the actor's."""
         ...
 
+    async def conversations(self, ctx: Context, *, cursor: str | None = None, limit: int = 50) -> Page[Conversation]:
+        """Return the actor's conversations, the one where something happened last first."""
+        ...
+
     async def invite(self, ctx: Context, conv: str, user: str, role: Role | None = None) -> tuple[Member, bool]:
         """Add a person; the flag is False where they are present already."""
         ...
@@ -158,7 +162,17 @@ class Messaging(Protocol):
         ...
 
     async def history(
-        self, ctx: Context, conv: str, *, before: int | None = None, after: int | None = None, limit: int = 50
+        self,
+        ctx: Context,
+        conv: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
     ) -> Page[Message]:
-        """Return messages newest first (oldest first with `after`); positions are sequence numbers."""
+        """Return messages newest first (oldest first with `after`); positions are sequence numbers.
+
+        `cursor` is a page's `next`; it stands for the position and the order of the page after it.
+        """
         ...

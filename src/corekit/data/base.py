@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -93,6 +93,7 @@ class Base(DeclarativeBase):
         datetime: Instant(),
         int: BigInteger(),
         str: Text(),
+        Literal: Text(),  # not an enum type of the database: a new value needs no migration
         dict[str, Any]: Json(),
         list[Any]: Json(),
     }

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Index, Text, text
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from corekit.data.base import Base
@@ -16,7 +16,7 @@ class OutboxRow(Base):
     __tablename__ = "corekit_outbox"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    kind: Mapped[Literal["event", "job"]] = mapped_column(Text)
+    kind: Mapped[Literal["event", "job"]]
     tag: Mapped[str]
     payload: Mapped[bytes]
     key: Mapped[str | None]
@@ -42,7 +42,7 @@ class JobRow(Base):
     key: Mapped[str | None]
     priority: Mapped[int]
     run_after: Mapped[datetime]
-    state: Mapped[Literal["queued", "leased", "buried"]] = mapped_column(Text)
+    state: Mapped[Literal["queued", "leased", "buried"]]
     attempts: Mapped[int]
     owner: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]

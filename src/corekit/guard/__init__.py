@@ -1,5 +1,27 @@
 """Guards of the whole kit: rate limits."""
 
-from corekit.guard.limits import PURPOSE, Decision, Limits, MemoryLimits, Rule, make_limits
+from corekit.guard.limits import (
+    PURPOSE,
+    Decision,
+    Limits,
+    LimitSettings,
+    MemoryLimits,
+    Rule,
+    SqlLimits,
+    address_key,
+    make_limits,
+    prefix_key,
+)
 
-__all__ = ["PURPOSE", "Decision", "Limits", "MemoryLimits", "Rule", "make_limits"]
+__all__ = [
+    "PURPOSE",
+    "Decision",
+    "LimitSettings",
+    "Limits",
+    "MemoryLimits",
+    "Rule",
+    "SqlLimits",
+    "address_key",
+    "make_limits",
+    "prefix_key",
+]

@@ -1,8 +1,9 @@
 """HTTP: a kit inside Litestar, or as an ASGI application inside anything else."""
 
 from corekit.web.app import CorekitPlugin, asgi, create_app
+from corekit.web.beside import beside
 from corekit.web.dependencies import Ctx, Who
 from corekit.web.guards import public, requires
 from corekit.web.settings import WebSettings
 
-__all__ = ["CorekitPlugin", "Ctx", "WebSettings", "Who", "asgi", "create_app", "public", "requires"]
+__all__ = ["CorekitPlugin", "Ctx", "WebSettings", "Who", "asgi", "beside", "create_app", "public", "requires"]

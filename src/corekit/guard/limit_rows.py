@@ -1,0 +1,14 @@
+"""The table behind limits that several processes share."""
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from corekit.data import Base
+
+
+class LimitRow(Base):
+    """One key of one rule: an HMAC, and its theoretical arrival time in microseconds. An old row says nothing."""
+
+    __tablename__ = "corekit_limits"
+
+    key: Mapped[bytes] = mapped_column(primary_key=True)
+    tat: Mapped[int]
