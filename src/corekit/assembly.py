@@ -2,6 +2,7 @@
 
 import graphlib
 import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, get_type_hints
@@ -13,6 +14,7 @@ from corekit.jobs.marks import marked
 from corekit.plugin import Plugin
 
 GROUP = "corekit"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")  # it is a settings table, a prefix of table names and a part of paths
 
 
 def discover(enabled: Sequence[str] | None) -> list[Plugin[Any]]:
@@ -48,20 +50,18 @@ def order(plugins: Iterable[Plugin[Any]], built_in: Iterable[Any]) -> list[Plugi
         PluginError: two of one name, a capability provided twice or by nobody, or a circle; it names the plugins.
 
     """
-    by_name: dict[str, Plugin[Any]] = {}
+    by_name = _by_name(plugins)
     providers: dict[Any, str] = {}
-    for plugin in plugins:
-        if by_name.setdefault(plugin.name, plugin) is not plugin:
-            raise PluginError(f"two plugins are called {plugin.name!r}")
+    for plugin in by_name.values():
         for contract in plugin.provides:
             if other := providers.get(contract):
                 raise PluginError(f"{contract.__name__} is provided twice: by {other} and by {plugin.name}")
             providers[contract] = plugin.name
-    graph: dict[str, set[str]] = {name: set() for name in by_name}
+    graph: dict[str, list[str]] = {name: [] for name in by_name}  # no sets: the order must not change between starts
     for plugin in by_name.values():
         for contract in (*plugin.requires, *plugin.wants):
             if contract in providers:
-                graph[plugin.name].add(providers[contract])
+                graph[plugin.name].append(providers[contract])
             elif contract in plugin.requires and contract not in built_in:
                 raise PluginError(
                     f"plugin {plugin.name} requires {contract.__name__}, which no enabled plugin provides"
@@ -70,6 +70,16 @@ def order(plugins: Iterable[Plugin[Any]], built_in: Iterable[Any]) -> list[Plugi
         return [by_name[name] for name in graphlib.TopologicalSorter(graph).static_order()]
     except graphlib.CycleError as error:
         raise PluginError(f"plugins require each other in a circle: {' → '.join(error.args[1])}") from None
+
+
+def _by_name(plugins: Iterable[Plugin[Any]]) -> dict[str, Plugin[Any]]:
+    found: dict[str, Plugin[Any]] = {}
+    for plugin in plugins:
+        if not _NAME.fullmatch(getattr(plugin, "name", "")):
+            raise PluginError(f"{type(plugin).__qualname__} needs a `name`: lower-case letters, digits and _")
+        if found.setdefault(plugin.name, plugin) is not plugin:
+            raise PluginError(f"two plugins are called {plugin.name!r}")
+    return found
 
 
 def handlers_of(plugins: Iterable[Plugin[Any]]) -> Handlers:

@@ -1,10 +1,11 @@
 """Who acts and from where (`Caller`), and one unit of work of theirs (`Context`): one actor, one transaction."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
@@ -12,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeForm
 
 from corekit.data import Database, Keyring, Lane, LaneSpec, Work
-from corekit.errors import Forbidden, Invalid, Refused, Unauthenticated
+from corekit.errors import Forbidden, Invalid, ReadonlyContext, Refused, Unauthenticated
 from corekit.hooks import Hooks
 from corekit.values import Clock, parse_id, uuid7
+from corekit.watch.logs import get_logger
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -101,6 +103,11 @@ class Kit(Protocol):
     database: Database
     keyring: Keyring
 
+    @property
+    def started(self) -> bool:
+        """Whether every plugin's lifespan has begun."""
+        ...
+
     def get(self, type_: TypeForm[T]) -> T:
         """Return the service that provides `type_`; a PluginError where none does."""
         ...
@@ -143,37 +150,48 @@ class Caller:
     on_behalf_of: Actor | None = None
 
     @asynccontextmanager
-    async def begin(self, *, readonly: bool = False) -> AsyncGenerator["Context"]:
+    async def begin(
+        self, *, readonly: bool = False, task: asyncio.Task[Any] | None = None
+    ) -> AsyncGenerator["Context"]:
         """Open a unit of work: commit at the end, roll back if anything is raised but `Refused`.
+
+        `task` is who works in it, where another task opens it for them.
 
         Raises:
             InsideContext: a writing context while this task holds any other.
+            ReadonlyContext: something was added to the session of a readonly context.
 
         """
         database = self.kit.database
-        leave = database.enter(readonly=readonly)
+        leave = database.enter(readonly=readonly, task=task)
+        refused: Refused | None = None
         try:
             work = database.work("service" if self.actor.kind == "system" else "app", readonly=readonly)
             context = Context(self, work)
             try:
                 yield context
-            except Refused:
+            except Refused as refusal:
+                refused = refusal
                 await work.commit()
-                raise
             else:
-                await (work.close() if readonly else work.commit())
+                await work.commit()
             finally:
                 await work.close()
         finally:
             leave()
-        for callback in context.callbacks:
-            await callback()
+        await context.committed()
+        if refused is not None:
+            raise refused
 
     def system(self, purpose: str) -> "Caller":
         """Elevate for a purpose that a plugin declares; the person stays known as `on_behalf_of`."""
         self.kit.demand_purpose(purpose)
-        person = self.on_behalf_of or (self.actor if self.actor.kind != "nobody" else None)
-        return replace(self, actor=Actor.system(purpose), on_behalf_of=person)
+        return replace(self, actor=Actor.system(purpose), on_behalf_of=self.person)
+
+    @property
+    def person(self) -> Actor | None:
+        """Whom this is done for: whoever an elevated caller acts for, otherwise the actor; nobody is no person."""
+        return self.on_behalf_of or (self.actor if self.actor.kind in {"user", "service"} else None)
 
     def demand_free(self, verb: str) -> None:
         """Refuse to run a verb that takes `caller` while this task holds a context (InsideContext)."""
@@ -230,9 +248,22 @@ class Context:
         """Return the service that provides `type_`, or None."""
         return self.kit.find(type_)
 
+    def demand_writing(self, what: str) -> None:
+        """Refuse what writes in a readonly context (ReadonlyContext), where it would vanish without a word."""
+        if self.readonly:
+            raise ReadonlyContext(f"{what} needs a writing context, this one is readonly")
+
     def on_commit(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Call this after the commit; a rollback drops it. For signals only: what must happen is an event or a job."""
         self.callbacks.append(callback)
+
+    async def committed(self) -> None:
+        """Make the calls that waited for the commit; one that fails is logged, because the work itself stands."""
+        for callback in self.callbacks:
+            try:
+                await callback()
+            except Exception:  # noqa: BLE001  # whatever it raises, the commit cannot be taken back
+                get_logger("corekit.context").exception("on_commit_failed", request_id=self.caller.request_id)
 
     def demand(self, permission: str | None = None, *, aal: int = 1, max_age: float | None = None) -> None:
         """Refuse an actor who lacks the permission or whose sign-in is too weak or too old (seconds).

@@ -111,6 +111,10 @@ class InsideContext(RuntimeError):
     """A context, a lane or a caller verb was opened while this task already holds a context: a bug in the caller."""
 
 
+class ReadonlyContext(RuntimeError):
+    """Something was written in a readonly context, where it would never be stored: a bug in the caller."""
+
+
 class DecryptFailed(RuntimeError):
     """A stored secret cannot be read: its key is unknown or its tag is wrong. Never carries the ciphertext."""
 

@@ -36,6 +36,8 @@ def on(
     tag_of(event)
 
     def mark(function: Callable[[P, Context, E], Awaitable[None]]) -> Callable[[P, Context, E], Awaitable[None]]:
+        if listened(function):
+            raise PluginError(f"{function.__qualname__} listens to two events; write one method for each")
         setattr(function, _MARK, event)
         return function
 
@@ -50,6 +52,7 @@ def listened(function: Any) -> type[Event] | None:
 
 async def emit(ctx: Context, event: Event) -> None:
     """Record an event in this transaction; each listener hears of it after the commit."""
+    ctx.demand_writing("emit")
     ctx.session.add(
         OutboxRow(
             id=uuid7(),
@@ -58,7 +61,7 @@ async def emit(ctx: Context, event: Event) -> None:
             payload=msgspec.json.encode(event),
             priority=0,
             tenant=ctx.tenant,
-            actor=(ctx.on_behalf_of or ctx.actor).id,
+            actor=person.id if (person := ctx.caller.person) else None,
             trace=ctx.caller.request_id,
             created_at=ctx.now(),
         )

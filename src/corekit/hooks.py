@@ -34,6 +34,8 @@ def implements(spec: Callable[..., Any], *, tryfirst: bool = False, trylast: boo
         raise PluginError(f"{spec!r} is not a hookspec")
 
     def mark(function: F) -> F:
+        if hasattr(function, _MARK):
+            raise PluginError(f"{function.__qualname__} implements two hooks; write one method for each")
         setattr(function, _MARK, {"specname": getattr(spec, _SPEC), "tryfirst": tryfirst, "trylast": trylast})
         setattr(function, _SPEC + "of", spec)
         return function

@@ -33,6 +33,7 @@ Item = TypeVar("Item")
 Done = TypeVar("Done")
 
 TABLES = ("kit", "database", "web", "jobs", "access", "keyring", "limits", "logs")  # the core's; a plugin has its name
+RESERVED = frozenset((*TABLES, "core", "corekit", "env"))
 BUILT_IN: tuple[Any, ...] = (Limits,)
 CHALLENGE = 'Bearer error="invalid_token"'  # RFC 6750 §3.1
 PURPOSES = {
@@ -77,6 +78,8 @@ class Corekit(Kit):
         self.jobs = self.config.table("jobs", JobSettings)
         self.plugins = order(plugins, BUILT_IN)
         for plugin in self.plugins:
+            if plugin.name in RESERVED:
+                raise PluginError(f"a plugin cannot be called {plugin.name!r}: the core uses that name")
             plugin.configure(self.config)
         folder = Path(data_dir) if data_dir is not None else self.settings.data_dir
         self.database = Database(_database(database, self.config), folder)
@@ -86,11 +89,14 @@ class Corekit(Kit):
             self.hooks.register(plugin, plugin.name)
         self.handlers = handlers_of(self.plugins)
         self.purposes = _purposes(self.plugins)
+        for handler in self.handlers.jobs.values():
+            self.demand_purpose(handler.purpose)
         self.schema = Schema(self.database, {p.name: p.migrations for p in self.plugins if p.migrations})
         self.health = Health(self._checks())
         self._lanes = lanes_for(self.database)
         self._services: dict[Any, Any] = {}
         self._stack: AsyncExitStack | None = None
+        self._starting = False
 
     @classmethod
     def load(cls, config: Config) -> Self:
@@ -113,12 +119,16 @@ class Corekit(Kit):
 
     async def __aenter__(self) -> Self:
         """Open the database, bring the schema up (or refuse), start the plugins in order, then the worker."""
-        stack = AsyncExitStack()
+        if self.started or self._starting:
+            raise PluginError("the kit is started already; only one of its hosts may give it a lifespan")
+        stack, self._starting = AsyncExitStack(), True
         try:
             await self._start(stack)
         except BaseException:
             await stack.aclose()
             raise
+        finally:
+            self._starting = False
         self._stack = stack
         return self
 
@@ -201,6 +211,7 @@ class Corekit(Kit):
 
     async def _start(self, stack: AsyncExitStack) -> None:
         keys = self.config.table("keyring", KeyringSettings)
+        self.health.reset()
         self.keyring = Keyring.load(keys, self.database.data_dir, generate=self.env == "dev")
         await self.database.start()
         stack.push_async_callback(self.database.stop)
@@ -241,7 +252,7 @@ def _purposes(plugins: Sequence[Plugin[Any]]) -> Mapping[str, str]:
     for plugin in plugins:
         declared[plugin.name] = f"Jobs and listeners of {plugin.name}."
         for purpose, sentence in plugin.purposes.items():
-            if purpose in PURPOSES or not purpose.startswith(plugin.name):
-                raise PluginError(f"plugin {plugin.name}: purpose {purpose!r} must begin with {plugin.name!r}")
+            if purpose != plugin.name and not purpose.startswith(f"{plugin.name}."):
+                raise PluginError(f"plugin {plugin.name}: purpose {purpose!r} must begin with '{plugin.name}.'")
             declared[purpose] = sentence
     return declared

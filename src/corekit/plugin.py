@@ -70,5 +70,11 @@ class Plugin(Generic[S]):
     @property
     def migrations(self) -> Path | None:
         """The folder of the plugin's Alembic branch, if it has tables: `migrations/<name>_….py` beside its module."""
-        folder = Path(inspect.getfile(type(self))).parent / "migrations"
-        return folder if any(folder.glob(f"{self.name}_*.py")) else None
+        for cls in type(self).__mro__[: type(self).__mro__.index(Plugin)]:  # a subclass elsewhere has its base's tables
+            try:
+                folder = Path(inspect.getfile(cls)).parent / "migrations"
+            except (TypeError, OSError):  # made in an interactive session: no file, no tables
+                continue
+            if any(folder.glob(f"{self.name}_*.py")):
+                return folder
+        return None

@@ -6,6 +6,7 @@ defaults < `corekit.toml` < `[env.<name>.*]` < environment `COREKIT_CHAT__MAX_LE
 import difflib
 import hmac
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from corekit.errors import ConfigError
 
 S = TypeVar("S", bound="Settings")
 PREFIX = "COREKIT_"
+_PASSWORD = re.compile(r"""(://[^:/@\s"]*:)[^@\s"]+(?=@)|([?&]password=)[^&\s"]+""")  # in a URL
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +54,7 @@ def _decode(type_: type, value: Any) -> Any:
         return Secret(value)
     if type_ is Path and isinstance(value, str):
         return Path(value)
-    raise NotImplementedError
+    raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
 
 
 class Config:
@@ -82,6 +84,10 @@ class Config:
         file = _find(path, environ)
         document = _read(file) if file else {}
         profiles = document.pop("env", {})
+        if not (isinstance(profiles, dict) and all(isinstance(profile, dict) for profile in profiles.values())):
+            raise ConfigError(
+                f"[env] in {file} holds tables, as in [env.prod.web]; to choose one: --env or COREKIT_ENV"
+            )
         config = cls("", file)
         config._merge(document, str(file))
         name = env or environ.get("COREKIT_ENV")
@@ -168,15 +174,15 @@ def _find(path: str | Path | None, environ: Mapping[str, str]) -> Path | None:
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{file}: {error}") from None
 
 
 def _secret_file(variable: str, value: str) -> str:
     try:
         return Path(value).read_text("utf-8").rstrip("\n")
-    except OSError as error:
-        raise ConfigError(f"{variable}: cannot read {value}: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{variable}: cannot read {value}: {error}") from None
 
 
 def _from_text(value: Any) -> Any:
@@ -190,7 +196,8 @@ def _from_text(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    return "set" if isinstance(value, Secret) else msgspec.json.encode(value, enc_hook=_encode).decode()
+    shown = "set" if isinstance(value, Secret) else msgspec.json.encode(value, enc_hook=_encode).decode()
+    return _PASSWORD.sub(r"\1\2***", shown)
 
 
 def _encode(value: Any) -> Any:

@@ -26,18 +26,19 @@ def config() -> None:
 def explain(key: str | None, path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:
     """Print every setting, its value and its origin; secrets only as `set`. KEY is a table or `table.key`."""
     layers = load(path, env, database, data_dir)
-    tables = _tables(Corekit.load(layers))
-    rows = [row for name, type_ in tables.items() for row in layers.explain(name, type_)]
+    known = tables(Corekit.load(layers))
+    rows = [row for name, type_ in known.items() for row in layers.explain(name, type_)]
     chosen = [row for row in rows if key is None or row[0] == key or row[0].startswith(f"{key}.")]
     if not chosen:
-        raise click.UsageError(f"no setting is called {key!r}; tables: {', '.join(tables)}")
+        raise click.UsageError(f"no setting is called {key!r}; tables: {', '.join(known)}")
     click.echo(f"# environment {layers.env}, file {layers.path or 'none'}")
     wide = max(len(name) for name, _, _ in chosen)
     for name, value, origin in chosen:
         click.echo(f"{name:<{wide}} = {value}  # {origin}")
 
 
-def _tables(kit: Corekit) -> dict[str, type[Settings]]:
+def tables(kit: Corekit) -> dict[str, type[Settings]]:
+    """Name every table of a kit's configuration, with its settings."""
     core: dict[str, type[Settings]] = {
         "kit": KitSettings,
         "database": DatabaseSettings,

@@ -2,8 +2,9 @@
 
 from corekit.data.base import Base, Id, Instant, Json
 from corekit.data.crypto import Keyring
-from corekit.data.engines import Database, DatabaseSettings, SqliteSettings, Work
+from corekit.data.engines import Database, Work
 from corekit.data.lanes import Lane, LaneSpec
+from corekit.data.options import DatabaseSettings, SqliteSettings
 from corekit.data.pii import PII
 
 __all__ = [

@@ -1,9 +1,11 @@
 """Encryption at rest: AES-256-GCM under a keyring, bound to the place where the text is stored."""
 
 import os
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -15,6 +17,7 @@ from corekit.settings import Secret, Settings
 
 _NONCE = 12
 _KEY = 32
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class KeyringSettings(Settings, frozen=True):
@@ -50,7 +53,10 @@ class Keyring:
         if not settings.active and not generate:
             raise ConfigError("[keyring] is required outside dev: set active, keys and index (or their *_FILE)")
         if not settings.active:
-            file = _development(data_dir / "keyring")
+            try:
+                file = _development(data_dir / "keyring")
+            except OSError as error:
+                raise ConfigError(f"cannot use {data_dir / 'keyring'}: {error.strerror}") from None
             return cls(
                 file.active, {name: _key(text, name) for name, text in file.keys.items()}, _key(file.index, "index")
             )
@@ -92,8 +98,8 @@ def _development(path: Path) -> _File:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         made = _File("dev", {"dev": _text(os.urandom(_KEY))}, _text(os.urandom(_KEY)))
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+        draft = path.with_name(f"{path.name}.{token_hex(8)}")  # containers that share a folder share process ids too
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "wb") as file:
             file.write(msgspec.json.encode(made))
             file.flush()
             os.fsync(file.fileno())
@@ -110,6 +116,8 @@ def _development(path: Path) -> _File:
 
 
 def _key(text: str, name: str) -> bytes:
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"[keyring] key {name!r}: a name has only letters, digits, _ and -; it is part of every text")
     try:
         key = _bytes(text)
     except ValueError:

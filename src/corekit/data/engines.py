@@ -1,45 +1,21 @@
 """Connections: what a unit of work borrows, from which pool, and SQLite's single writing slot."""
 
 import asyncio
-import os
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import msgspec
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.util import await_only
 
-from corekit.errors import ConfigError, InsideContext
-from corekit.settings import Settings
+from corekit.data.options import DatabaseSettings, database_url, pragmas, prepare_file, server_settings
+from corekit.errors import InsideContext, PluginError, ReadonlyContext
 from corekit.watch.logs import get_logger
 
 Rights = Literal["app", "service"]
-_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-
-
-class SqliteSettings(Settings, frozen=True):
-    """`[database] sqlite`: durability and pool size."""
-
-    synchronous: Literal["full", "normal"] = "full"
-    readers: int = 4
-
-
-class DatabaseSettings(Settings, frozen=True):
-    """`[database]`: where the data lives; without `url`, one SQLite file in the data directory."""
-
-    url: str = ""
-    owner_url: str = ""
-    service_url: str = ""
-    direct_url: str = ""
-    schema: str = "public"
-    pool: int = 10
-    writer_hold_warn_ms: int = 500
-    sqlite: SqliteSettings = SqliteSettings()
 
 
 class Work:
@@ -52,26 +28,46 @@ class Work:
         self._engine = engine
         self._session: AsyncSession | None = None
         self._held_since: float | None = None
+        self._over = False
 
     @property
     def session(self) -> AsyncSession:
         """The ORM session; its first statement borrows a connection and begins the transaction."""
+        if self._over:
+            raise InsideContext("this context is over; what runs after it opens one of its own")
         if self._session is None:
-            self._session = AsyncSession(self._engine.execution_options(corekit_work=self), expire_on_commit=False)
+            engine = self._engine.execution_options(corekit_work=self)
+            # A session that outlives its context must not begin again: it would keep the writing slot for ever.
+            self._session = AsyncSession(engine, expire_on_commit=False, close_resets_only=False)
         return self._session
 
     async def commit(self) -> None:
-        """Flush and commit; whoever waits for new outbox rows is woken after it."""
+        """Flush and commit; whoever waits for new outbox rows is woken after it.
+
+        Raises:
+            ReadonlyContext: this is readonly, and something was added, changed or deleted all the same.
+
+        """
         try:
             if self._session is not None:
-                await self._session.commit()
+                if self.readonly:
+                    self._demand_unchanged(self._session)
+                else:
+                    await self._session.commit()
         finally:
             await self.close()
         if self.wakes:
             self._database.wake()
 
+    @staticmethod
+    def _demand_unchanged(session: AsyncSession) -> None:
+        if changed := [*session.new, *session.dirty, *session.deleted]:
+            names = ", ".join(sorted({type(row).__name__ for row in changed}))
+            raise ReadonlyContext(f"{names} was written in a readonly context; open a writing one")
+
     async def close(self) -> None:
         """Give everything back; what was not committed is rolled back."""
+        self._over = True
         try:
             if self._session is not None:
                 await self._session.close()
@@ -100,7 +96,7 @@ class Database:
     def __init__(self, settings: DatabaseSettings, data_dir: Path) -> None:
         self.settings = settings
         self.data_dir = data_dir
-        self.url = _normalise(settings.url or f"sqlite:///{data_dir / 'corekit.db'}")
+        self.url = database_url(settings.url or f"sqlite:///{data_dir / 'corekit.db'}")
         self.dialect: Literal["sqlite", "postgresql"] = (
             "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
         )
@@ -116,8 +112,9 @@ class Database:
 
     async def start(self) -> None:
         """Make the pools; a connection is opened when it is needed."""
+        self.gate = asyncio.Lock()  # the last start may have been in another event loop
         if self.dialect == "sqlite":
-            _prepare_file(self.path)
+            prepare_file(self.path)
         for rights in ("app", "service"):
             for readonly in (False, True):
                 self._engines[rights, readonly] = self._make_engine(rights, readonly=readonly)
@@ -139,22 +136,24 @@ class Database:
 
     def work(self, rights: Rights = "app", *, readonly: bool = False) -> Work:
         """Open a unit of work; it costs nothing until its first statement."""
+        if not self._engines:
+            raise PluginError("the kit is not started: use `async with kit`, or give its lifespan to the application")
         return Work(self, self._engines[rights, readonly], readonly=readonly)
 
     def engine(self, rights: Rights = "service") -> AsyncEngine:
         """Return a writing engine, for migrations."""
         return self._engines[rights, False]
 
-    def enter(self, *, readonly: bool) -> Callable[[], None]:
-        """Note that this task holds a context; return the function that notes its end.
+    def enter(self, *, readonly: bool, task: asyncio.Task[Any] | None = None) -> Callable[[], None]:
+        """Note that a task (this one, unless told otherwise) holds a context; return what notes its end.
 
         Raises:
             InsideContext: a writing context inside another of the same task.
 
         """
-        task = asyncio.current_task()
+        task = task or asyncio.current_task()
         if not readonly:
-            self.demand_free("a writing context")
+            self.demand_free("a writing context", task)
         self._holders[task] = self._holders.get(task, 0) + 1
 
         def leave() -> None:
@@ -164,19 +163,20 @@ class Database:
 
         return leave
 
-    def demand_free(self, what: str) -> None:
+    def demand_free(self, what: str, task: asyncio.Task[Any] | None = None) -> None:
         """Refuse where this task holds a context: it would wait for its own writing slot or pin a connection.
 
         Raises:
             InsideContext: naming what was tried.
 
         """
-        if asyncio.current_task() in self._holders:
+        if (task or asyncio.current_task()) in self._holders:
             raise InsideContext(f"{what} cannot be opened while this task holds a context; close that one first")
 
-    def on_wake(self, waker: Callable[[], None]) -> None:
-        """Call `waker` after each commit of this process that left rows in the outbox."""
+    def on_wake(self, waker: Callable[[], None]) -> Callable[[], None]:
+        """Call `waker` after each commit of this process that left rows in the outbox; return what ends that."""
         self._wakers.append(waker)
+        return lambda: self._wakers.remove(waker)
 
     def wake(self) -> None:
         """Tell that the outbox has new rows."""
@@ -187,7 +187,7 @@ class Database:
         if self.dialect == "postgresql":
             return self._postgresql(rights, readonly=readonly)
         size = self.settings.sqlite.readers if readonly and rights == "app" else 1
-        engine = create_async_engine(self.url, pool_size=size, max_overflow=0, pool_timeout=30)
+        engine = create_async_engine(self.url, pool_size=size, max_overflow=0, pool_timeout=30, hide_parameters=True)
 
         @event.listens_for(engine.sync_engine, "connect")
         def connect(connection: Any, _: object) -> None:
@@ -209,64 +209,14 @@ class Database:
     def _postgresql(self, rights: Rights, *, readonly: bool) -> AsyncEngine:
         if readonly:
             return self._engines[rights, False].execution_options(postgresql_readonly=True)
-        url = _normalise(self.settings.service_url) if rights == "service" and self.settings.service_url else self.url
+        url = database_url(self.settings.service_url) if rights == "service" and self.settings.service_url else self.url
         return create_async_engine(
             url,
             pool_size=self.settings.pool if rights == "app" else 4,
             max_overflow=0,
             pool_timeout=5,
+            hide_parameters=True,  # an error's text reaches logs and `last_error`; parameters are people's data
             connect_args={"server_settings": server_settings(self.settings)},
+            json_serializer=lambda value: msgspec.json.encode(value).decode(),  # as on SQLite
+            json_deserializer=msgspec.json.decode,
         )
-
-
-def pragmas(settings: SqliteSettings, *, readonly: bool = False) -> list[str]:
-    """List what every SQLite connection is told first."""
-    statements = [
-        "PRAGMA journal_mode=WAL",
-        f"PRAGMA synchronous={settings.synchronous.upper()}",
-        "PRAGMA foreign_keys=ON",
-        "PRAGMA recursive_triggers=ON",
-        "PRAGMA busy_timeout=5000",
-        "PRAGMA trusted_schema=OFF",
-        "PRAGMA temp_store=MEMORY",
-        "PRAGMA cache_size=-65536",
-        "PRAGMA wal_autocheckpoint=1000",
-        f"PRAGMA journal_size_limit={64 << 20}",
-    ]
-    return [*statements, "PRAGMA query_only=ON"] if readonly else statements
-
-
-def server_settings(settings: DatabaseSettings) -> dict[str, str]:
-    """List what every PostgreSQL connection is told first."""
-    return {
-        "application_name": "corekit",
-        "search_path": settings.schema,
-        "statement_timeout": "30s",
-        "lock_timeout": "5s",
-        "idle_in_transaction_session_timeout": "60s",
-        "jit": "off",
-        "synchronous_commit": "on",
-    }
-
-
-def _normalise(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigError("[database] url is not a database URL: sqlite:///PATH or postgresql://…") from None
-    driver = _DRIVERS.get(parsed.get_backend_name())
-    if driver is None:
-        raise ConfigError(f"[database] url: {parsed.get_backend_name()!r} is not supported; use sqlite or postgresql")
-    if driver.startswith("sqlite") and parsed.database in {None, "", ":memory:"}:
-        raise ConfigError("[database] url: SQLite needs a file; in memory, connections would share uncommitted rows")
-    return parsed.set(drivername=driver)
-
-
-def _prepare_file(path: Path) -> None:
-    """Create the file and its folder, readable by the owner alone; SQLite gives -wal and -shm the same mode."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        sqlite3.connect(path).close()
-    except OSError as error:
-        raise ConfigError(f"cannot use {path}: {error.strerror}") from None

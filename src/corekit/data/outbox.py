@@ -1,13 +1,14 @@
 """The one intake of deferred work: a row that commits or vanishes with the work that asked for it."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from corekit.data.base import Base
+from corekit.data.pii import PII
 
 
 class OutboxRow(Base):
@@ -18,12 +19,12 @@ class OutboxRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     kind: Mapped[Literal["event", "job"]]
     tag: Mapped[str]
-    payload: Mapped[bytes]
+    payload: Mapped[Annotated[bytes, PII("id", subject="actor")]]
     key: Mapped[str | None]
     priority: Mapped[int]
     run_after: Mapped[datetime | None]
     tenant: Mapped[UUID | None]
-    actor: Mapped[UUID | None]
+    actor: Mapped[Annotated[UUID | None, PII("id", subject="actor")]]
     trace: Mapped[str | None]
     created_at: Mapped[datetime]
 
@@ -38,7 +39,7 @@ class JobRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     tag: Mapped[str]
     listener: Mapped[str]
-    payload: Mapped[bytes]
+    payload: Mapped[Annotated[bytes, PII("id", subject="actor")]]
     key: Mapped[str | None]
     priority: Mapped[int]
     run_after: Mapped[datetime]
@@ -46,9 +47,9 @@ class JobRow(Base):
     attempts: Mapped[int]
     owner: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
-    last_error: Mapped[str | None]
+    last_error: Mapped[Annotated[str | None, PII("free_text", subject="actor")]]
     tenant: Mapped[UUID | None]
-    actor: Mapped[UUID | None]
+    actor: Mapped[Annotated[UUID | None, PII("id", subject="actor")]]
     trace: Mapped[str | None]
     created_at: Mapped[datetime]
 

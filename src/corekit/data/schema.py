@@ -1,8 +1,11 @@
 """Migrations: one Alembic environment, one branch per plugin, under one lock."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 from alembic import command
@@ -18,6 +21,7 @@ R = TypeVar("R")
 VERSION_TABLE = "corekit_alembic"
 _HERE = Path(__file__).parent / "migrations"
 _LOCK = 0x636F72656B6974  # "corekit": the advisory lock around a run
+_ONE_AT_A_TIME = Lock()  # Alembic keeps the run that is going on in variables of its modules, so this is one too
 
 
 @dataclass(frozen=True)
@@ -114,9 +118,12 @@ class Schema:
         return Status(branches, tuple(sorted(current - known)))
 
     async def _run(self, function: Callable[[Connection], R]) -> R:
-        async with self._database.engine().connect() as connection:
+        async with _alone(), self._database.engine().connect() as connection:
             if self._database.dialect == "postgresql":
+                await connection.execute(text("SET LOCAL statement_timeout = 0"))
+                await connection.execute(text("SET LOCAL lock_timeout = 0"))  # another process may migrate for long
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+                await connection.execute(text("SET LOCAL lock_timeout = '5s'"))
                 result = await connection.run_sync(function)
                 await connection.commit()
                 return result
@@ -124,6 +131,17 @@ class Schema:
                 result = await connection.run_sync(function)
                 await connection.commit()
                 return result
+
+
+@asynccontextmanager
+async def _alone() -> AsyncGenerator[None]:
+    """Keep other kits of this process out, whichever loop they run in."""
+    while not _ONE_AT_A_TIME.acquire(blocking=False):  # noqa: ASYNC110  # an asyncio lock belongs to one loop
+        await asyncio.sleep(0.01)
+    try:
+        yield
+    finally:
+        _ONE_AT_A_TIME.release()
 
 
 def _dependencies(scripts: ScriptDirectory, revision: str) -> set[str]:

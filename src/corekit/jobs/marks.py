@@ -85,6 +85,10 @@ class Handlers:
         """Return the handler of that name."""
         return self._by_name().get(listener)
 
+    def names(self) -> frozenset[str]:
+        """Name every handler."""
+        return frozenset(self._by_name())
+
     def _by_name(self) -> dict[str, Handler]:
         every = [*self.jobs.values(), *(one for many in self.listeners.values() for one in many)]
         return {handler.listener: handler for handler in every}
@@ -101,11 +105,12 @@ async def enqueue(
 ) -> None:
     """Ask for a job in this transaction: it runs if, and only if, the transaction commits.
 
-    `payload` names ids, not texts. `key` is unique among open jobs: a second one with it is dropped.
+    `payload` names ids, not texts. `key` is unique among the open jobs of one tag: a second one with it is dropped.
     """
     mark = marked(function)
     if mark is None:
         raise PluginError(f"{function!r} is not a job; mark it with @job")
+    ctx.demand_writing("enqueue")
     ctx.session.add(
         OutboxRow(
             id=uuid7(),
@@ -116,7 +121,7 @@ async def enqueue(
             priority=priority,
             run_after=ctx.now() + after if isinstance(after, timedelta) else after,
             tenant=ctx.tenant,
-            actor=(ctx.on_behalf_of or ctx.actor).id,
+            actor=person.id if (person := ctx.caller.person) else None,
             trace=ctx.caller.request_id,
             created_at=ctx.now(),
         )

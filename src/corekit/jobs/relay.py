@@ -1,19 +1,17 @@
 """The relay: moves outbox rows into the job engine, one job per listener of an event, in one transaction."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import ColumnElement, delete, exists, or_, select
 
 from corekit.context import Context
 from corekit.data.outbox import OutboxRow
 from corekit.jobs.marks import Handlers
-from corekit.jobs.rows import Rows
+from corekit.jobs.rows import PATIENCE, Rows
 from corekit.values import uuid7
 
 BATCH = 500
-PATIENCE = timedelta(hours=24)  # how long a tag that nobody here knows waits for a newer process
 
 
 class Relay:
@@ -24,13 +22,23 @@ class Relay:
         self._engine = engine
         self._known = known
 
+    async def waiting(self, ctx: Context) -> bool:
+        """Tell whether there is anything to move: reads only."""
+        return bool(await ctx.session.scalar(select(exists(select(OutboxRow.id).where(self._mine(ctx))))))
+
     async def move(self, ctx: Context) -> int:
         """Move one batch, oldest first; return how many rows it had."""
-        mine = or_(OutboxRow.tag.in_(self._known), OutboxRow.created_at < ctx.now() - PATIENCE)
-        oldest = select(OutboxRow.id).where(mine).order_by(OutboxRow.id).limit(BATCH).with_for_update(skip_locked=True)
+        oldest = (
+            select(OutboxRow.id)
+            .where(self._mine(ctx))
+            .order_by(OutboxRow.id)
+            .limit(BATCH)
+            .with_for_update(skip_locked=True)
+            .cte("oldest")  # never a sub-select: PostgreSQL may run one again and take more than the limit
+        )
         taken = (
             delete(OutboxRow)
-            .where(OutboxRow.id.in_(oldest.scalar_subquery()))
+            .where(OutboxRow.id.in_(select(oldest.c.id)))
             .returning(OutboxRow)
             .execution_options(synchronize_session=False)
         )
@@ -38,6 +46,9 @@ class Relay:
         jobs = [job for row in sorted(rows, key=lambda row: row.id) for job in self._jobs(row)]
         await self._engine.put(ctx, jobs)
         return len(rows)
+
+    def _mine(self, ctx: Context) -> ColumnElement[bool]:
+        return or_(OutboxRow.tag.in_(self._known), OutboxRow.created_at < ctx.now() - PATIENCE)
 
     def _jobs(self, row: OutboxRow) -> Iterator[dict[str, Any]]:
         if row.kind == "event":
@@ -53,7 +64,7 @@ class Relay:
                 "tag": row.tag,
                 "listener": name,
                 "payload": row.payload,
-                "key": row.key,
+                "key": None if row.key is None else f"{row.tag}:{row.key}",
                 "priority": row.priority,
                 "run_after": row.run_after or row.created_at,
                 "state": state,

@@ -1,16 +1,18 @@
 """The job engine `rows`: leased rows in `corekit_job`, the same on SQLite and PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from corekit.context import Context
 from corekit.data.outbox import JobRow, OutboxRow
+
+PATIENCE = timedelta(hours=24)  # how long what nobody here knows waits for a process that does
 
 _DUE_FIRST = (JobRow.priority.desc(), JobRow.run_after, JobRow.id)
 
@@ -20,20 +22,16 @@ class LostLease(Exception):  # a state of the world, seen by the worker alone
 
 
 class Rows:
-    """Claims, renews, finishes and buries jobs; `owner` is this worker."""
+    """Claims, renews, finishes and buries jobs; `owner` is this worker, `listeners` are those it has code for."""
 
-    def __init__(self, owner: UUID, lease: float) -> None:
+    def __init__(self, owner: UUID, lease: float, listeners: Collection[str]) -> None:
         self._owner = owner
         self._lease = timedelta(seconds=lease)
+        self._listeners = sorted(listeners)
 
-    async def waiting(self, ctx: Context) -> tuple[bool, bool]:
-        """Tell whether the outbox has rows, and whether a job is due: reads only."""
-        outbox, due = (
-            await ctx.session.execute(
-                select(exists(select(OutboxRow.id)), exists(select(JobRow.id).where(_due(ctx.now()))))
-            )
-        ).one()
-        return bool(outbox), bool(due)
+    async def waiting(self, ctx: Context) -> bool:
+        """Tell whether a job is due: reads only."""
+        return bool(await ctx.session.scalar(select(exists(select(JobRow.id).where(self._mine(ctx.now()))))))
 
     async def put(self, ctx: Context, jobs: Sequence[dict[str, Any]]) -> None:
         """Add jobs; one whose key is open already is dropped."""
@@ -51,14 +49,15 @@ class Rows:
         """Lease up to `limit` due jobs; an attempt counts from here, so a job that kills its worker is buried too."""
         due = (
             select(JobRow.id)
-            .where(_due(ctx.now()))
+            .where(self._mine(ctx.now()))
             .order_by(*_DUE_FIRST)
             .limit(limit)
             .with_for_update(skip_locked=True)
+            .cte("due")  # never a sub-select: PostgreSQL may run one again and take more than the limit
         )
         leased = (
             update(JobRow)
-            .where(JobRow.id.in_(due.scalar_subquery()))
+            .where(JobRow.id.in_(select(due.c.id)))
             .values(
                 state="leased", owner=self._owner, lease_until=ctx.now() + self._lease, attempts=JobRow.attempts + 1
             )
@@ -101,20 +100,24 @@ class Rows:
         """Give a job back unrun; the attempt does not count."""
         await self._change(ctx, job, state="queued", owner=None, lease_until=None, attempts=job.attempts - 1)
 
+    def _mine(self, now: datetime) -> ColumnElement[bool]:
+        return and_(is_due(now), or_(JobRow.listener.in_(self._listeners), JobRow.run_after < now - PATIENCE))
+
     async def _change(self, ctx: Context, job: JobRow, **values: Any) -> None:
         mine = update(JobRow).where(JobRow.id == job.id, JobRow.owner == self._owner, JobRow.attempts == job.attempts)
         await ctx.session.execute(mine.values(**values).execution_options(synchronize_session=False))
 
 
-async def counts(ctx: Context) -> dict[str, int]:
-    """Count outbox rows as `outbox`, then jobs by state: in this order none on its way is missed."""
-    found = {"outbox": (await ctx.session.execute(select(func.count(OutboxRow.id)))).scalar_one()}
-    states = await ctx.session.execute(select(JobRow.state, func.count()).group_by(JobRow.state))
-    return found | {str(state): number for state, number in states}
+async def unfinished(ctx: Context, until: datetime) -> int:
+    """Count what is on its way: outbox rows first, then jobs that run or are due; in this order none is missed."""
+    rows = select(func.count(OutboxRow.id))
+    jobs = select(func.count(JobRow.id)).where(or_(JobRow.state == "leased", is_due(until)))
+    return (await ctx.session.execute(rows)).scalar_one() + (await ctx.session.execute(jobs)).scalar_one()
 
 
-def _due(now: datetime) -> Any:
+def is_due(now: datetime) -> ColumnElement[bool]:
+    """Say in SQL which jobs may be run at this time: their hour has come, or their worker's lease is over."""
     return or_(
-        (JobRow.state == "queued") & (JobRow.run_after <= now),
-        (JobRow.state == "leased") & (JobRow.lease_until < now),
+        and_(JobRow.state == "queued", JobRow.run_after <= now),
+        and_(JobRow.state == "leased", JobRow.lease_until < now),
     )

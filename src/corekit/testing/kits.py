@@ -4,16 +4,18 @@ import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from corekit.context import Actor, Caller
 from corekit.data import DatabaseSettings
-from corekit.jobs.rows import counts
+from corekit.jobs.rows import unfinished
 from corekit.jobs.worker import PURPOSE
 from corekit.kit import Corekit
 from corekit.plugin import Plugin
 from corekit.settings import Config
+from corekit.testing.clock import FakeClock
 from corekit.values import Clock
 
 
@@ -43,11 +45,14 @@ def act_as(kit: Corekit, name: str | Actor, **fields: Any) -> Caller:
 
 
 async def settle(kit: Corekit, *, seconds: float = 10.0) -> None:
-    """Wait until every event is heard and every due job has run or is buried."""
+    """Wait until every event is heard and every job has run or is buried, but for those of a later time.
+
+    Later is what is not due within `seconds`; on a `FakeClock`, which stands still, what is not due now.
+    """
+    horizon = timedelta(0) if isinstance(kit.clock, FakeClock) else timedelta(seconds=seconds)
     async with asyncio.timeout(seconds):
         while True:
             async with kit.caller().system(PURPOSE).begin(readonly=True) as ctx:
-                found = await counts(ctx)
-            if not (found["outbox"] or found.get("queued") or found.get("leased")):
-                return
+                if not await unfinished(ctx, ctx.now() + horizon):
+                    return
             await asyncio.sleep(0.01)

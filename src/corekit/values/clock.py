@@ -22,4 +22,4 @@ class SystemClock:
 
 def rfc3339(moment: datetime) -> str:
     """Write a time for the wire: RFC 3339 with `Z` and microseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

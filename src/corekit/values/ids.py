@@ -7,6 +7,7 @@ from uuid import UUID
 from corekit.errors import Invalid
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [one + other for one in _ALPHABET for other in _ALPHABET]  # ten bits at a time: half the steps
 _VALUES = {char: value for value, char in enumerate(_ALPHABET)}
 _LENGTH = 26
 
@@ -21,7 +22,7 @@ def uuid7(unix_ms: int | None = None) -> UUID:
 def typeid(prefix: str, value: UUID) -> str:
     """Write an id for the wire: `typeid("usr", u)` is `usr_` and 26 characters."""
     number = value.int
-    return prefix + "_" + "".join([_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)])
+    return prefix + "_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def parse_id(prefix: str, text: str, *, pointer: str = "") -> UUID:
@@ -49,4 +50,7 @@ def _decode(suffix: str) -> UUID:
 def _plain(text: str) -> UUID:
     if len(text) != len(str(UUID(int=0))):
         raise ValueError(text)
-    return UUID(text)
+    value = UUID(text)
+    if str(value) != text.lower():  # it reads more forms than one
+        raise ValueError(text)
+    return value

@@ -32,6 +32,10 @@ class Health:
         self._asked_at = float("-inf")
         self._lock = asyncio.Lock()
 
+    def reset(self) -> None:
+        """Forget everything: a kit that was stopped starts again, perhaps in another event loop."""
+        self.draining, self._asked_at, self._lock = False, float("-inf"), asyncio.Lock()
+
     async def states(self) -> dict[str, State]:
         """Return each check's state, at most one second old."""
         async with self._lock:

@@ -23,7 +23,6 @@ ALLOWED = frozenset([
 ])
 # fmt: on
 DENIED = frozenset(["password", "token", "authorization", "otp", "secret", "card", "vpa", "email", "phone", "message"])
-_FREE_TEXT = ("event", "reason", "error", "exception")
 _PATTERNS = (
     (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "[address]"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*|\bck_svc_\w+"), "[token]"),
@@ -96,13 +95,19 @@ class Redact:
         for key, value in event.items():
             if key in self._denied or not (key in ALLOWED or key.startswith("_") or key == "exc_info"):
                 dropped.append(key)
-            elif key in _FREE_TEXT and isinstance(value, str):
-                kept[key] = scrub(value)
             else:
-                kept[key] = value
+                kept[key] = value if key.startswith("_") or key == "exc_info" else _clean(value)
         if dropped:
             kept["dropped"] = sorted(dropped)
         return kept
+
+
+def _clean(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item) for item in value]
+    return scrub(str(value))  # an exception or a struct says of itself whatever it likes
 
 
 def scrub(text: str) -> str:

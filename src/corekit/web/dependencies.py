@@ -8,7 +8,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 
 from corekit.context import Caller, Context
-from corekit.web.middleware import asker
+from corekit.web.middleware import asker, task_of
 
 Ctx = NamedDependency[SkipValidation[Context]]
 Who = NamedDependency[SkipValidation[Caller]]
@@ -18,7 +18,7 @@ async def open_context(request: Request[Any, Any, Any]) -> AsyncGenerator[Contex
     """Open a context around the handler: readonly for GET unless it says `writes=True`; committed before the answer."""
     caller, _ = asker(request.scope)
     readonly = request.method in {"GET", "HEAD"} and not request.route_handler.opt.get("writes", False)
-    async with caller.begin(readonly=readonly) as ctx:
+    async with caller.begin(readonly=readonly, task=task_of(request.scope)) as ctx:
         yield ctx
 
 

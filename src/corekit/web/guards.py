@@ -1,6 +1,6 @@
 """Guards: every route has `requires(…)` or says with `public(…)` why it needs none."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -10,14 +10,14 @@ from corekit.context import demand
 from corekit.errors import Unauthenticated
 from corekit.web.middleware import asker
 
-Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
 PUBLIC = "corekit_public"
 
 
 def requires(permission: str | None = None, *, aal: int = 1, max_age: float | None = None) -> Guard:
     """Let in who is signed in, holds the permission, and signed in strongly and lately enough (`max_age` seconds)."""
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         caller, denied = asker(connection.scope)
         if denied is not None:
             raise Unauthenticated(f"the token is {denied.reason}", challenge='Bearer error="invalid_token"')
@@ -29,7 +29,7 @@ def requires(permission: str | None = None, *, aal: int = 1, max_age: float | No
 def public(reason: str) -> Guard:
     """Let everybody in, and say why."""
 
-    def guard(_connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    async def guard(_connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         return
 
     setattr(guard, PUBLIC, reason)

@@ -1,6 +1,7 @@
 """The one middleware: who is asking, from where, under which request id."""
 
-from ipaddress import ip_address, ip_network
+import asyncio
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from litestar.middleware import ASGIMiddleware
@@ -8,16 +9,25 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from corekit.context import Actor, Caller, Client, Kit
 from corekit.contracts.auth import Denied, authenticate
+from corekit.errors import ConfigError
 from corekit.values import uuid7
 
 _KEY = "corekit"
+_TASK = "corekit_task"
 _TOKEN_MAX = 8192
-_HEADERS = frozenset((b"authorization", b"user-agent", b"x-forwarded-for"))
+_FORWARDED = b"x-forwarded-for"
+_HEADERS = frozenset((b"authorization", b"user-agent", _FORWARDED))
 
 
 def asker(scope: Scope) -> tuple[Caller, Denied | None]:
     """Return who asks, and why their token was refused if it was."""
     found: tuple[Caller, Denied | None] = scope["state"][_KEY]
+    return found
+
+
+def task_of(scope: Scope) -> "asyncio.Task[Any] | None":
+    """Return the task that runs the route; its dependencies may be made in others."""
+    found: asyncio.Task[Any] | None = scope["state"][_TASK]
     return found
 
 
@@ -29,11 +39,14 @@ class WhoAsks(ASGIMiddleware):
 
     def __init__(self, kit: Kit, trusted_proxies: tuple[str, ...] = ()) -> None:
         self._kit = kit
-        self._trusted = [ip_network(text, strict=False) for text in trusted_proxies]
+        self._trusted = [_network(text) for text in trusted_proxies]
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Find out who asks, then go on."""
-        headers = {key: value for key, value in scope["headers"] if key in _HEADERS}
+        headers: dict[bytes, bytes] = {}
+        for key, value in scope["headers"]:
+            if key in _HEADERS:  # each proxy may have added a line of its own
+                headers[key] = headers[key] + b"," + value if key == _FORWARDED and key in headers else value
         request_id = str(uuid7())
         scope.setdefault("state", {})["request_id"] = request_id
         client = Client(self._address(scope, headers), headers.get(b"user-agent", b"").decode("latin-1")[:512])
@@ -41,6 +54,7 @@ class WhoAsks(ASGIMiddleware):
         handler: Any = scope.get("route_handler")
         own = handler is not None and handler.opt.get("bearer") == "own"
         scope["state"][_KEY] = (caller, None) if own else await self._authenticate(caller, headers)
+        scope["state"][_TASK] = asyncio.current_task()
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -63,13 +77,22 @@ class WhoAsks(ASGIMiddleware):
         peer = (scope.get("client") or ("", 0))[0]
         if not self._trusts(peer):
             return peer
-        hops = [hop.strip() for hop in headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",") if hop.strip()]
+        hops = [hop.strip() for hop in headers.get(_FORWARDED, b"").decode("latin-1").split(",") if hop.strip()]
         return next((hop for hop in reversed(hops) if not self._trusts(hop)), peer)
 
     def _trusts(self, address: str) -> bool:
         if not self._trusted:
             return False
         try:
-            return any(ip_address(address) in network for network in self._trusted)
+            parsed = ip_address(address)
         except ValueError:
             return False
+        parsed = getattr(parsed, "ipv4_mapped", None) or parsed  # how a socket for both families shows IPv4
+        return any(parsed in network for network in self._trusted)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise ConfigError(f"[web] trusted_proxies: {text!r} is no address or network, like 10.0.0.0/8") from None

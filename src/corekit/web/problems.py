@@ -23,7 +23,15 @@ def answer(problem: Problem, request_id: str = "") -> Response[bytes]:
 
 
 def on_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
-    """Answer a problem of ours."""
+    """Answer a problem of ours; what is our own fault is logged, with what lies behind it."""
+    if problem.status >= 500:  # noqa: PLR2004
+        get_logger("corekit.web").warning(
+            "request_failed",
+            exc_info=problem.__cause__,
+            request_id=request_id(request),
+            route=request.scope["path"],
+            error=problem.slug,
+        )
     return answer(problem, request_id(request))
 
 
@@ -31,6 +39,8 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
     """Answer Litestar's own refusals in the same shape."""
     if isinstance(error, ValidationException):
         return answer(_invalid(error))
+    if error.status_code >= 500:  # noqa: PLR2004
+        return on_exception(request, error)
     if known := _OURS.get(error.status_code):
         return answer(known(), request_id(request))
     problem = Problem(error.detail, headers=error.headers)

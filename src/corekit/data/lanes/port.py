@@ -1,7 +1,7 @@
 """What a plugin declares as a lane, and what it gets back."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -18,8 +18,8 @@ QUEUE = 10_000  # items in flight per process; beyond it 429 or error 111
 class Lane(Protocol[ItemIn_contra, DoneOut_co]):
     """Append items durably; the result is there only after COMMIT.
 
-    One item's `Problem` never harms its neighbours. Items of one process keep their order of submission. It runs with
-    service rights: the SQL repeats the policy, and actor ids come from the authenticated connection.
+    One item's `Problem` never harms its neighbours. Items of one key keep, within a process, their order of submission.
+    It runs with service rights: the SQL repeats the policy, and actor ids come from the authenticated connection.
     """
 
     async def append(self, item: ItemIn_contra, /) -> DoneOut_co:
@@ -38,12 +38,14 @@ class Lane(Protocol[ItemIn_contra, DoneOut_co]):
 class LaneSpec(Generic[Item, Done]):
     """One lane, said twice: `sqlite` is a sync function of connection and item, `postgresql` an async one.
 
-    Both run inside a transaction that they do not end, and insert into `corekit_outbox` what must be told.
+    Both run inside a transaction that they do not end, and insert into `corekit_outbox` what must be told. `key` names
+    what an item belongs to, for example its conversation; without it all items of the lane are one sequence.
     """
 
     name: str
     sqlite: Callable[[sqlite3.Connection, Item], Done]
     postgresql: Callable[[Any, Item], Awaitable[Done]]
+    key: Callable[[Item], Hashable] | None = None
 
 
 class Lanes(Protocol):

@@ -1,11 +1,15 @@
 """PostgreSQL's lanes: raw asyncpg connections, one transaction per item, replayed when a neighbour was first."""
 
+import asyncio
+from collections.abc import Hashable
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import asyncpg
 
-from corekit.data.engines import Database, server_settings
+from corekit.data.engines import Database
 from corekit.data.lanes.port import QUEUE, Lane, LaneSpec
+from corekit.data.options import database_url, libpq_url, server_settings
 from corekit.errors import TooMany, Unavailable
 
 Item = TypeVar("Item")
@@ -14,28 +18,43 @@ Done = TypeVar("Done")
 CONNECTIONS = 2
 REPLAYS = 5
 _LOST_RACE = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_OUT_OF_ORDER = (  # the database is, not the item
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+    OSError,
+)
 
 
 class StatementLanes:
-    """A small pool of connections with service rights; an item is committed before its answer."""
+    """A small pool of connections with service rights, used by items of different keys at once."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.waiting = 0
+        self._accepted = 0
+        self._answered = asyncio.Event()
+        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
         self._pool: asyncpg.Pool | None = None
 
     async def start(self) -> None:
         """Open the connections."""
         settings = self.database.settings
-        url = (settings.service_url or self.database.url.render_as_string(hide_password=False)).replace("+asyncpg", "")
+        url = database_url(settings.service_url) if settings.service_url else self.database.url
         self._pool = await asyncpg.create_pool(
-            url, min_size=CONNECTIONS, max_size=CONNECTIONS, server_settings=server_settings(settings)
+            libpq_url(url), min_size=CONNECTIONS, max_size=CONNECTIONS, server_settings=server_settings(settings)
         )
 
     async def stop(self) -> None:
         """Finish what was accepted, then close."""
-        if self._pool is not None:
-            await self._pool.close()
+        pool, self._pool = self._pool, None
+        while self._accepted:
+            self._answered.clear()
+            await self._answered.wait()
+        if pool is not None:
+            await pool.close()
 
     def lane(self, spec: LaneSpec[Item, Done]) -> Lane[Item, Done]:
         """Return the lane of `spec`."""
@@ -43,24 +62,40 @@ class StatementLanes:
 
     async def run(self, spec: LaneSpec[Any, Any], item: Any) -> Any:
         """Run one item in a transaction of its own; a lost race is run again, at most 5 times."""
-        if self._pool is None:
-            raise Unavailable("not started")
-        if self.waiting >= QUEUE:
+        pool = self._pool
+        if pool is None:
+            raise Unavailable("shutting down")
+        if self._accepted >= QUEUE:
             raise TooMany("the write queue is full")
-        self.waiting += 1
+        self._accepted += 1
         try:
-            async with self._pool.acquire() as connection:
-                for _ in range(REPLAYS):
-                    try:
-                        async with connection.transaction():
-                            return await spec.postgresql(connection, item)
-                    except _LOST_RACE:
-                        continue
-        except (asyncpg.PostgresError, OSError) as error:
-            raise Unavailable("the database did not take the write") from error
+            async with self._turn(spec, item):
+                return await _append(pool, spec, item)
         finally:
-            self.waiting -= 1
-        raise Unavailable("too much contention on this row")
+            self._accepted -= 1
+            self._answered.set()
+
+    def _turn(self, spec: LaneSpec[Any, Any], item: Any) -> asyncio.Lock:
+        """Let items of one key follow each other: first come, first served, and no waiting for one's own row lock."""
+        key = (spec.name, spec.key(item) if spec.key else None)
+        lock = self._turns.get(key)
+        if lock is None:
+            lock = self._turns[key] = asyncio.Lock()
+        return lock
+
+
+async def _append(pool: asyncpg.Pool, spec: LaneSpec[Any, Any], item: Any) -> Any:
+    try:
+        async with pool.acquire() as connection:
+            for _ in range(REPLAYS):
+                try:
+                    async with connection.transaction():
+                        return await spec.postgresql(connection, item)
+                except _LOST_RACE:
+                    continue
+    except _OUT_OF_ORDER as error:
+        raise Unavailable("the database did not take the write") from error
+    raise Unavailable("too much contention on this row")
 
 
 class _PostgresqlLane:

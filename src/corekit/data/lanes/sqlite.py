@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from corekit.data.engines import Database, pragmas
+from corekit.data.engines import Database
 from corekit.data.lanes.port import QUEUE, Lane, LaneSpec
+from corekit.data.options import pragmas
 from corekit.errors import TooMany, Unavailable
 
 Item = TypeVar("Item")
@@ -29,18 +30,20 @@ class GroupWriter:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queue: deque[tuple[Unit, asyncio.Future[Any]]] = deque()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="corekit-writer")
+        self._thread: ThreadPoolExecutor
         self._connection: sqlite3.Connection
         self._pump: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._started = False
 
     async def start(self) -> None:
         """Open the writer's connection in its thread."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="corekit-writer")
         self._connection = await asyncio.get_running_loop().run_in_executor(self._thread, self._connect)
+        self._started = True
 
     async def stop(self) -> None:
         """Answer every accepted item, then close."""
-        self._stopping = True
+        self._started = False
         if self._pump is not None:
             await self._pump
         await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
@@ -52,7 +55,7 @@ class GroupWriter:
 
     async def submit(self, unit: Unit) -> Any:
         """Queue a unit; return its result after COMMIT."""
-        if self._stopping:
+        if not self._started:
             raise Unavailable("shutting down")
         if len(self._queue) >= QUEUE:
             raise TooMany("the write queue is full")
@@ -70,6 +73,7 @@ class GroupWriter:
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
+        batch: list[tuple[Unit, asyncio.Future[Any]]] = []
         try:
             while self._queue:
                 async with self._database.gate:
@@ -80,6 +84,9 @@ class GroupWriter:
                         future.set_exception(error) if error is not None else future.set_result(value)
         finally:
             self._pump = None
+            for _, future in batch:  # only where the pump itself was ended
+                if not future.done():
+                    future.set_exception(Unavailable("the writer was stopped"))
 
     def _run(self, units: list[Unit]) -> list[tuple[Any, Exception | None]]:
         connection = self._connection
@@ -91,9 +98,7 @@ class GroupWriter:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            fault = Unavailable("the database did not take the write")
-            fault.__cause__ = error
-            return [(None, fault)] * len(units)
+            return [(None, _fault(error)) for _ in units]
         return results
 
     @staticmethod
@@ -104,7 +109,7 @@ class GroupWriter:
         try:
             result = unit(connection)
         except Exception as error:
-            if isinstance(error, sqlite3.OperationalError):
+            if isinstance(error, sqlite3.OperationalError) and not _is_own(error):
                 raise  # disk full, I/O: the whole batch
             connection.execute("ROLLBACK" if alone else "ROLLBACK TO unit")
             if not alone:
@@ -126,6 +131,17 @@ class _SqliteLane:
         done = await self._writer.submit(partial(_call, self._spec.sqlite, item))
         self._database.wake()
         return done
+
+
+def _is_own(error: sqlite3.Error) -> bool:
+    """Tell a statement that is wrong from a database that cannot write."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF == sqlite3.SQLITE_ERROR
+
+
+def _fault(error: sqlite3.Error) -> Unavailable:
+    fault = Unavailable("the database did not take the write")
+    fault.__cause__ = error
+    return fault
 
 
 def _call(function: Callable[[sqlite3.Connection, Any], Any], item: Any, connection: sqlite3.Connection) -> Any:

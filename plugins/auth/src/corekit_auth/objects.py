@@ -1,0 +1,102 @@
+"""GoTrue's objects as they go over the wire. Absent times are left out; absent addresses are empty texts."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from corekit_auth.models import IdentityRow, UserRow
+
+
+class IdentityObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One way in which a user is known: `id` is the provider's name for them."""
+
+    identity_id: UUID
+    id: str
+    user_id: UUID
+    identity_data: dict[str, Any]
+    provider: str
+    last_sign_in_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    email: str | UnsetType = UNSET
+
+
+class UserObject(msgspec.Struct, frozen=True, kw_only=True):
+    """An account, as its owner sees it."""
+
+    id: UUID
+    aud: str
+    role: str
+    email: str
+    email_confirmed_at: datetime | UnsetType = UNSET
+    phone: str = ""
+    confirmed_at: datetime | UnsetType = UNSET
+    last_sign_in_at: datetime | UnsetType = UNSET
+    app_metadata: dict[str, Any]
+    user_metadata: dict[str, Any]
+    identities: list[IdentityObject]
+    created_at: datetime
+    updated_at: datetime
+    banned_until: datetime | UnsetType = UNSET
+    deleted_at: datetime | UnsetType = UNSET
+    is_anonymous: bool
+
+
+class SessionObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sign-in hands out; `expires_in` is in seconds, `expires_at` in seconds since 1970."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105  # the type's name
+    expires_in: int
+    expires_at: int
+    refresh_token: str
+    user: UserObject
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """A session handed out, and how its refresh token came about: new, rotated, or the current one once more."""
+
+    session: SessionObject
+    session_id: UUID
+    counter: int
+    rotated: bool = False
+    reuse: Literal["", "concurrent-refresh", "fail-to-save"] = ""
+
+
+def user_object(user: UserRow, identities: Iterable[IdentityRow]) -> UserObject:
+    """Write an account."""
+    return UserObject(
+        id=user.id,
+        aud=user.aud,
+        role=user.role,
+        email=user.email or "",
+        email_confirmed_at=user.email_confirmed_at or UNSET,
+        confirmed_at=user.email_confirmed_at or UNSET,
+        last_sign_in_at=user.last_sign_in_at or UNSET,
+        app_metadata=user.app_metadata,
+        user_metadata=user.user_metadata,
+        identities=[_identity(row) for row in identities],
+        created_at=user.created_at,
+        updated_at=user.updated_at,
+        banned_until=user.banned_until or UNSET,
+        deleted_at=user.deleted_at or UNSET,
+        is_anonymous=user.is_anonymous,
+    )
+
+
+def _identity(row: IdentityRow) -> IdentityObject:
+    return IdentityObject(
+        identity_id=row.id,
+        id=row.provider_id,
+        user_id=row.user_id,
+        identity_data=row.identity_data,
+        provider=row.provider,
+        last_sign_in_at=row.last_sign_in_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        email=row.email or UNSET,
+    )

@@ -1,0 +1,65 @@
+"""The plugin: what it provides, implements and starts."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from corekit.context import Actor, Caller
+from corekit.contracts.auth import Auth, Denied, authenticate
+from corekit.guard import Limits
+from corekit.hooks import implements
+from corekit.plugin import Kit, Plugin
+from corekit_auth.hashing import Hasher
+from corekit_auth.keys import Keys
+from corekit_auth.pruning import Pruning
+from corekit_auth.purposes import PURPOSES
+from corekit_auth.revocations import Revocations
+from corekit_auth.service import AuthService
+from corekit_auth.settings import AuthSettings
+
+
+class AuthPlugin(Plugin[AuthSettings]):
+    """Accounts, sessions and tokens, at `/auth/v1` in the protocol of Supabase Auth."""
+
+    name = "auth"
+    provides = (Auth,)
+    requires = (Limits,)
+    purposes = PURPOSES
+
+    def __init__(self, settings: AuthSettings | None = None) -> None:
+        super().__init__(settings)
+        self._service: AuthService | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, kit: Kit) -> AsyncGenerator[None]:
+        """Load the keys, follow the revocations, provide `Auth`."""
+        self.settings.check(kit.env)
+        keys = await Keys.load(kit)
+        hasher, revocations, pruning = (
+            Hasher(self.settings),
+            Revocations(kit, self.settings),
+            Pruning(kit, self.settings),
+        )
+        await revocations.start()
+        pruning.start()
+        self._service = AuthService(kit, self.settings, keys=keys, hasher=hasher, revocations=revocations)
+        kit.provide(Auth, self._service)
+        kit.provide(AuthService, self._service)
+        try:
+            yield
+        finally:
+            self._service = None
+            await pruning.stop()
+            await revocations.stop()
+            hasher.close()
+
+    @implements(authenticate)
+    async def authenticate(self, token: str, caller: Caller) -> Actor | Denied | None:  # noqa: ARG002  # the hook's shape
+        """Answer for tokens of ours."""
+        return await self._service.authenticate(token) if self._service else None
+
+    def routes(self) -> Sequence[Any]:
+        """Return the routes below the prefix."""
+        from corekit_auth.routes import routes  # noqa: PLC0415  # a kit without HTTP needs no Litestar
+
+        return routes(self.settings)

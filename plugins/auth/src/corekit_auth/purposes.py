@@ -1,0 +1,13 @@
+"""What auth elevates for: sign-in has no actor yet, and nobody may write these tables as themselves."""
+
+SIGN_IN = "auth.sign-in"
+AUTHENTICATE = "auth.authenticate"
+KEYS = "auth.keys"
+PRUNE = "auth.prune"
+
+PURPOSES = {
+    SIGN_IN: "Accounts and sessions are made, checked and ended before, or instead of, an actor of their own.",
+    AUTHENTICATE: "Every process learns which sessions have ended.",
+    KEYS: "Signing keys are read, and made where none exists.",
+    PRUNE: "What has run out is deleted.",
+}

@@ -1,0 +1,151 @@
+"""Refresh: one counter per session tells a lost answer and several tabs from theft."""
+
+from datetime import timedelta
+from typing import Literal
+
+import msgspec
+from sqlalchemy import update
+
+from corekit.context import Caller
+from corekit.contracts.auth import EndReason, RefreshReuseDetected
+from corekit.events import emit
+from corekit_auth import refresh_tokens
+from corekit_auth.errors import (
+    BannedAtSignIn,
+    Overloaded,
+    RefreshTokenAlreadyUsed,
+    RefreshTokenForeign,
+    RefreshTokenNotFound,
+    SessionExpired,
+)
+from corekit_auth.models import SessionRow
+from corekit_auth.objects import Grant
+from corekit_auth.purposes import SIGN_IN
+from corekit_auth.refresh_tokens import RefreshToken
+from corekit_auth.sessions import AGENT_MAX, Account, Sessions, open_key
+from corekit_auth.settings import AuthSettings
+from corekit_auth.throttle import Throttle
+from corekit_auth.tokens import Tokens
+
+_READS = 3
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """A session as it was read, with the genuine token that asked for it."""
+
+    account: Account
+    key: bytes
+    token: RefreshToken
+
+    @property
+    def behind(self) -> int:
+        """How many rotations the token missed."""
+        return self.account.session.counter - self.token.counter
+
+
+class Refreshing:
+    """Reads first, then increments in one conditional statement: no lock is held, and a loser reads again."""
+
+    def __init__(self, settings: AuthSettings, *, sessions: Sessions, throttle: Throttle, tokens: Tokens) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._throttle = throttle
+        self._tokens = tokens
+
+    async def refresh(self, caller: Caller, text: str) -> Grant:
+        """Answer a refresh token with a new one, with the current one, or, where it was stolen, with the end.
+
+        Raises:
+            RefreshTokenNotFound: it does not parse, was forged, or its session has ended.
+            RefreshTokenAlreadyUsed: it is two or more behind: its session is over now.
+            RefreshTokenForeign: it is ahead of its session.
+            SessionExpired, BannedAtSignIn: the session may not go on.
+
+        """
+        caller.demand_free("refresh")
+        for _ in range(_READS):
+            seen = await self._read(caller, refresh_tokens.parse(text))
+            await self._demand_good(caller, seen)
+            grant = await (self._rotate(caller, seen) if seen.behind == 0 else self._repeat(caller, seen))
+            if grant is not None:
+                return grant
+        raise Overloaded
+
+    async def _read(self, caller: Caller, token: RefreshToken | None) -> _Seen:
+        if token is not None:
+            async with caller.system(SIGN_IN).begin(readonly=True) as ctx:
+                account = await self._sessions.account(ctx, token.session_id)
+            if account is not None and token.genuine(key := open_key(ctx, account.session)):
+                return _Seen(account, key, token)
+        await self._throttle.forged(caller)
+        raise RefreshTokenNotFound
+
+    async def _demand_good(self, caller: Caller, seen: _Seen) -> None:
+        session, user, now = seen.account.session, seen.account.user, caller.kit.clock.now()
+        if user.banned_until is not None and user.banned_until > now:
+            raise BannedAtSignIn
+        used = session.refreshed_at or session.created_at
+        too_old = now - session.created_at >= timedelta(seconds=self._settings.absolute_life)
+        unused = now - used >= timedelta(seconds=self._settings.inactivity)
+        if too_old or unused or (session.not_after is not None and now >= session.not_after):
+            await self._end(caller, seen, "expired")
+            raise SessionExpired
+
+    async def _rotate(self, caller: Caller, seen: _Seen) -> Grant | None:
+        """Count one up; None where somebody else was faster."""
+        session, now = seen.account.session, caller.kit.clock.now()
+        if not await self._throttle.may_rotate(caller, session.id.hex):
+            return self._grant(caller, seen, session.counter)
+        statement = (
+            update(SessionRow)
+            .where(SessionRow.id == session.id, SessionRow.counter == session.counter)
+            .values(
+                counter=SessionRow.counter + 1,
+                refreshed_at=now,
+                updated_at=now,
+                user_agent=caller.client.user_agent[:AGENT_MAX] or None,
+                ip=caller.client.address or None,
+            )
+            .returning(SessionRow.counter)
+            .execution_options(synchronize_session=False)
+        )
+        async with caller.system(SIGN_IN).begin() as ctx:
+            counter = await ctx.session.scalar(statement)
+        return None if counter is None else self._grant(caller, seen, counter)
+
+    async def _repeat(self, caller: Caller, seen: _Seen) -> Grant:
+        """Hand the current token out once more, or end the session of a token that was stolen."""
+        session = seen.account.session
+        if seen.behind < 0:
+            raise RefreshTokenForeign
+        since = caller.kit.clock.now() - (session.refreshed_at or session.created_at)
+        recent = since < timedelta(seconds=self._settings.reuse_interval)
+        if seen.token.counter >= session.counter_floor and (seen.behind == 1 or recent):
+            cause: Literal["fail-to-save", "concurrent-refresh"]
+            cause = "fail-to-save" if seen.behind == 1 else "concurrent-refresh"
+            return self._grant(caller, seen, session.counter, cause)
+        if not recent:
+            await self._end(caller, seen, "reuse")
+        raise RefreshTokenAlreadyUsed
+
+    async def _end(self, caller: Caller, seen: _Seen, reason: EndReason) -> None:
+        """End the session in a context of its own, which commits although the answer is a refusal."""
+        session = seen.account.session
+        async with caller.system(SIGN_IN).begin() as ctx:
+            ended = await self._sessions.end(ctx, session.user_id, reason, only=session.id)
+            if ended and reason == "reuse":
+                await emit(ctx, RefreshReuseDetected(user_id=session.user_id, session_id=session.id))
+
+    def _grant(
+        self, caller: Caller, seen: _Seen, counter: int, reuse: Literal["", "concurrent-refresh", "fail-to-save"] = ""
+    ) -> Grant:
+        account = seen.account
+        return self._tokens.grant(
+            account.user,
+            account.identities,
+            account.session,
+            seen.key,
+            caller.kit.clock.now(),
+            counter=counter,
+            reuse=reuse,
+        )

@@ -1,0 +1,65 @@
+"""One's own account and sessions."""
+
+from dataclasses import replace
+from typing import Annotated, get_args
+
+from litestar import Controller, get, post, put
+from litestar.params import JSONBody, QueryParameter
+
+from corekit.context import Caller
+from corekit.web import Who
+from corekit_auth.accounts import Changes
+from corekit_auth.errors import NotAdmin, PhoneDisabled, ValidationFailed
+from corekit_auth.objects import UserObject
+from corekit_auth.purposes import SIGN_IN
+from corekit_auth.routes.bodies import UserBody
+from corekit_auth.routes.envelope import Asked
+from corekit_auth.service import AuthService, Scope
+
+_SCOPES: dict[str, Scope] = {scope: scope for scope in get_args(Scope)}
+
+
+class UserController(Controller):
+    """The routes of who is signed in."""
+
+    @get("/user")
+    async def me(self, request: Asked, caller: Who) -> UserObject:
+        """Return the account of who asks."""
+        person = signed_in(request, caller)
+        async with person.begin(readonly=True) as ctx:
+            return await ctx.get(AuthService).me(ctx)
+
+    @put("/user")
+    async def update(self, request: Asked, caller: Who, data: JSONBody[UserBody]) -> UserObject:
+        """Change the account of who asks."""
+        person = signed_in(request, caller)
+        data.check()
+        if data.app_metadata is not None:
+            raise NotAdmin("app_metadata: User not allowed")
+        if data.phone:
+            raise PhoneDisabled
+        changes = Changes(
+            email=data.email or None,
+            password=data.password or None,
+            current_password=data.current_password,
+            data=data.data,
+        )
+        return await person.kit.get(AuthService).update_user(person, changes)
+
+    @post("/logout", status_code=204)
+    async def sign_out(
+        self, request: Asked, caller: Who, which: Annotated[str, QueryParameter(name="scope")] = "global"
+    ) -> None:
+        """End this session (`local`), all of one's own (`global`), or all but this (`others`)."""
+        person = signed_in(request, caller)
+        if which not in _SCOPES:
+            raise ValidationFailed(f"scope: must be one of {', '.join(_SCOPES)}")
+        async with person.system(SIGN_IN).begin() as ctx:
+            await ctx.get(AuthService).sign_out(ctx, _SCOPES[which])
+
+
+def signed_in(request: Asked, caller: Caller) -> Caller:
+    """Tell who asks, from the bearer (NoAuthorization, BadJwt); whether their session lives is the verb's to ask."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    actor = caller.kit.get(AuthService).bearer(token.strip() if scheme.lower() == "bearer" else "")
+    return replace(caller, actor=actor)

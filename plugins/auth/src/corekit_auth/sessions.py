@@ -1,0 +1,128 @@
+"""Sessions: one row each, begun by a proof, ended by deletion."""
+
+import os
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import delete, select
+
+from corekit.context import Actor, Context
+from corekit.contracts.auth import EndReason, SessionEnded, SessionInfo, SignedIn
+from corekit.events import emit
+from corekit.values import uuid7
+from corekit_auth.errors import Banned, SessionNotFound, UserNotFound
+from corekit_auth.gate import session_of
+from corekit_auth.models import IdentityRow, SessionRow, UserRow
+from corekit_auth.revocations import Revocations
+
+AGENT_MAX = 512
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account with its identities, seen from one of its sessions."""
+
+    user: UserRow
+    session: SessionRow
+    identities: list[IdentityRow]
+
+
+class Sessions:
+    """Begins, reads and ends sessions."""
+
+    def __init__(self, revocations: Revocations) -> None:
+        self._revocations = revocations
+
+    async def begin(self, ctx: Context, user: UserRow, method: str) -> tuple[SessionRow, bytes]:
+        """Begin a session; return it and the key of its refresh tokens, which is stored sealed."""
+        key, session_id, client, now = os.urandom(32), uuid7(), ctx.caller.client, ctx.now()
+        row = SessionRow(
+            id=session_id,
+            user_id=user.id,
+            hmac_key=ctx.kit.keyring.seal(key, _place(session_id)),
+            counter=0,
+            counter_floor=0,
+            aal=1,
+            amr=[{"method": method, "timestamp": int(now.timestamp())}],
+            user_agent=client.user_agent[:AGENT_MAX] or None,
+            ip=client.address or None,
+            created_at=now,
+            updated_at=now,
+        )
+        user.last_sign_in_at = now
+        await ctx.session.flush()  # the account first: the session refers to it
+        ctx.session.add(row)
+        await emit(ctx, SignedIn(user_id=user.id, session_id=session_id, method=method))
+        return row, key
+
+    async def account(self, ctx: Context, session_id: UUID) -> Account | None:
+        """Read a session with its account and identities, in one statement."""
+        statement = (
+            select(SessionRow, UserRow, IdentityRow)
+            .join(UserRow, UserRow.id == SessionRow.user_id)
+            .outerjoin(IdentityRow, IdentityRow.user_id == UserRow.id)
+            .where(SessionRow.id == session_id, UserRow.deleted_at.is_(None))
+            .order_by(IdentityRow.created_at)
+        )
+        rows = (await ctx.session.execute(statement)).all()
+        if not rows:
+            return None
+        return Account(rows[0][1], rows[0][0], [row[2] for row in rows if row[2] is not None])
+
+    async def live(self, ctx: Context, actor: Actor) -> Account:
+        """Read the account of a signed-in actor.
+
+        Raises:
+            UserNotFound: it is gone.
+            SessionNotFound: their session has ended.
+            Banned: they may not do anything now.
+
+        """
+        account = await self.account(ctx, session_of(actor))
+        if account is None or account.user.id != actor.id:
+            known = select(UserRow.id).where(UserRow.id == actor.id, UserRow.deleted_at.is_(None))
+            raise UserNotFound if await ctx.session.scalar(known) is None else SessionNotFound
+        if account.user.banned_until is not None and account.user.banned_until > ctx.now():
+            raise Banned
+        return account
+
+    async def end(
+        self,
+        ctx: Context,
+        user_id: UUID,
+        reason: EndReason,
+        *,
+        only: UUID | None = None,
+        except_: UUID | None = None,
+    ) -> Sequence[UUID]:
+        """End the sessions of a user, in one transaction with the revocation and the event of each."""
+        statement = delete(SessionRow).where(SessionRow.user_id == user_id)
+        if only is not None:
+            statement = statement.where(SessionRow.id == only)
+        if except_ is not None:
+            statement = statement.where(SessionRow.id != except_)
+        returning = statement.returning(SessionRow.id).execution_options(synchronize_session=False)
+        ended = (await ctx.session.scalars(returning)).all()
+        self._revocations.record(ctx, ended)
+        for session_id in ended:
+            await emit(ctx, SessionEnded(user_id=user_id, session_id=session_id, reason=reason))
+        return ended
+
+    async def infos(self, ctx: Context, user_id: UUID) -> list[SessionInfo]:
+        """List the live sessions of a user, newest first."""
+        newest = select(SessionRow).where(SessionRow.user_id == user_id).order_by(SessionRow.id.desc())
+        return [
+            SessionInfo(
+                id=row.id, user_id=row.user_id, aal=row.aal, created_at=row.created_at, refreshed_at=row.refreshed_at
+            )
+            for row in await ctx.session.scalars(newest)
+        ]
+
+
+def open_key(ctx: Context, session: SessionRow) -> bytes:
+    """Read the key of a session's refresh tokens."""
+    return ctx.kit.keyring.open(session.hmac_key, _place(session.id))
+
+
+def _place(session_id: UUID) -> str:
+    return f"auth_sessions.hmac_key.{session_id}"

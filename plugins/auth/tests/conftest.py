@@ -1,0 +1,119 @@
+"""A kit with auth alone, and ways to reach it with and without HTTP."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Executable, text
+
+from corekit import Caller, Client, Corekit
+from corekit.testing import FakeClock, make_kit
+from corekit.web import create_app
+from corekit_auth import AuthPlugin
+from corekit_auth.objects import Grant
+from corekit_auth.purposes import SIGN_IN
+from corekit_auth.service import AuthService
+
+ANN = "ann@example.org"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    """Give the table `[auth]`; a test sets it with `parametrize`."""
+    return {}
+
+
+@pytest.fixture
+async def kit(database_url: str, tmp_path: Path, clock: FakeClock, settings: dict[str, Any]) -> AsyncGenerator[Corekit]:
+    """Start a kit with auth, on each database."""
+    tables = {"auth": settings, "jobs": {"worker": False}}
+    async with make_kit([AuthPlugin()], database=database_url, tmp_path=tmp_path, clock=clock, settings=tables) as kit:
+        yield kit
+
+
+@pytest.fixture
+def service(kit: Corekit) -> AuthService:
+    """Give the service."""
+    return kit.get(AuthService)
+
+
+@pytest.fixture
+def caller(kit: Corekit) -> Caller:
+    """Give somebody at an address, who has not signed in."""
+    return kit.caller(client=Client("192.0.2.1", "pytest"))
+
+
+@pytest.fixture
+def web(kit: Corekit) -> Callable[..., httpx.AsyncClient]:
+    """Give a maker of HTTP clients; `token` is sent as bearer."""
+    app = create_app(kit, lifespan=False)
+
+    def make(token: str = "", address: str = "192.0.2.1", version: str = "") -> httpx.AsyncClient:
+        headers = {"User-Agent": "pytest"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if version:
+            headers["X-Supabase-Api-Version"] = version
+        transport = httpx.ASGITransport(app, client=(address, 4711))
+        return httpx.AsyncClient(transport=transport, base_url="http://test/auth/v1", headers=headers)
+
+    return make
+
+
+@pytest.fixture
+async def signed_up(service: AuthService, caller: Caller) -> Grant:
+    """Give the first session of a new account."""
+    return await service.grant_by_sign_up(caller, ANN, PASSWORD, {"name": "Ann"})
+
+
+class Tables:
+    """The tables, behind the service's back."""
+
+    def __init__(self, kit: Corekit) -> None:
+        self._kit = kit
+
+    async def read(self, sql: str, **values: Any) -> list[Any]:
+        """Run a query."""
+        async with self._kit.caller().system(SIGN_IN).begin(readonly=True) as ctx:
+            return list((await ctx.session.execute(text(sql), values)).all())
+
+    async def write(self, statement: Executable) -> None:
+        """Change something."""
+        async with self._kit.caller().system(SIGN_IN).begin() as ctx:
+            await ctx.session.execute(statement)
+
+    async def told(self) -> list[str]:
+        """Name the events so far."""
+        rows = await self.read("SELECT tag FROM corekit_outbox WHERE kind = 'event'")
+        return [row[0] for row in rows]
+
+
+@pytest.fixture
+def tables(kit: Corekit) -> Tables:
+    """Give a way to look behind the service."""
+    return Tables(kit)
+
+
+@pytest.fixture
+def refused(web: Callable[..., httpx.AsyncClient]) -> Callable[..., Awaitable[str]]:
+    """Give a check that asks in both forms of errors, looks at both bodies, and returns the message."""
+
+    async def check(status: int, code: str, method: str, path: str, token: str = "", **request: Any) -> str:
+        async with web(token) as old, web(token, version="2024-01-01") as new:
+            before, after = await old.request(method, path, **request), await new.request(method, path, **request)
+        assert before.status_code == after.status_code == status, before.text
+        assert before.headers["x-sb-error-code"] == after.headers["x-sb-error-code"] == code
+        assert after.headers["X-Supabase-Api-Version"] == "2024-01-01"
+        assert "X-Supabase-Api-Version" not in before.headers
+        assert before.headers["content-type"] == "application/json"
+        body = before.json()
+        assert (body["code"], body["error_code"]) == (status, code)
+        assert after.json()["code"] == code
+        assert set(after.json()) - {"weak_password"} == {"code", "message"}
+        assert set(body) - {"weak_password"} == {"code", "error_code", "msg"}
+        return str(body["msg"])
+
+    return check

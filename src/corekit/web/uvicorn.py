@@ -1,0 +1,101 @@
+"""Serving with uvicorn: sockets that show their transport, and a stop that lets the kit drain first."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from corekit.watch.logs import get_logger
+
+EXTENSION = "corekit.transport"
+FRAME_MAX = 65_536  # bytes of one WebSocket message
+
+
+class Protocol(WebSocketsSansIOProtocol):
+    """uvicorn's own, plus `scope["extensions"]["corekit.transport"]`, so that a frame made once is written to many."""
+
+    def handle_connect(self, event: Request) -> None:
+        """Show the transport before the application's task starts."""
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            extensions: Any = self.scope["extensions"]
+            extensions[EXTENSION] = self.transport
+
+    def send_receive_event_to_app(self) -> None:
+        """Close with 1007 what is no UTF-8; uvicorn would log a traceback that any client can cause."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.conn.send_close(1007)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
+
+class Server(uvicorn.Server):
+    """Drains before it stops: the first signal starts `drain`, a second one stops at once."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._draining: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, *args: Any, **kwargs: Any) -> None:
+        """Remember the loop: a signal arrives outside of it."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(*args, **kwargs)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # the form of a signal handler
+        """Drain, or stop; the signal is not raised again afterwards, so that the kit stops in order."""
+        if self._loop is None or self._loop.is_closed():
+            self.should_exit = True
+        else:
+            self._loop.call_soon_threadsafe(self._on_signal, sig)
+
+    def _on_signal(self, number: int) -> None:
+        log = get_logger("corekit.serve")
+        if self._draining is None:
+            log.info("draining", signal=signal.Signals(number).name)
+            self._draining = asyncio.create_task(self._drain_then_exit(), name="corekit-drain")
+        else:
+            log.info("stopping_at_once", signal=signal.Signals(number).name)
+            self._draining.cancel()
+            self.should_exit = self.force_exit = True
+
+    async def _drain_then_exit(self) -> None:
+        try:
+            await self._drain()
+        except Exception as error:  # noqa: BLE001  # whatever a plugin raises, the stop goes on
+            get_logger("corekit.serve").exception("drain_failed", error=type(error).__name__)
+        finally:
+            self.should_exit = True
+
+
+def server_config(app: Any, **options: Any) -> uvicorn.Config:
+    """Configure uvicorn as corekit is measured with; `options` go on top.
+
+    It logs nothing by itself: an access line would show the query string.
+    """
+    defaults: dict[str, Any] = {
+        "lifespan": "off",
+        "http": "auto",
+        "ws": "corekit.web.uvicorn:Protocol",
+        "ws_max_size": FRAME_MAX,
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": None,
+        "log_config": None,
+        "log_level": "warning",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,  # `[web] trusted_proxies` says whom to believe
+        "backlog": 2048,
+        "timeout_graceful_shutdown": 10,
+    }
+    return uvicorn.Config(app, **(defaults | options))

@@ -1,0 +1,73 @@
+"""A real `corekit serve` in a process of its own, to be killed and started again."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from corekit.testing import free_port
+
+
+class Server:
+    """One server, one port, one database; `start` after `kill` is what an operator would do."""
+
+    def __init__(self, folder: Path, database: str, settings: dict[str, str] | None = None) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.socket = f"ws://127.0.0.1:{self.port}/connection/websocket"
+        self.log = folder / "server.log"
+        self._arguments = ["--port", str(self.port), "--database", database, "--data-dir", str(folder / "var")]
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("COREKIT_")}
+        self._environment = clean | {"COREKIT_JOBS__POLL": "0.2"} | (settings or {})
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> float:
+        """Start, wait until it is ready; return the seconds that took."""
+        began = time.monotonic()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "corekit", "serve", *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                env=self._environment,
+            )
+        while time.monotonic() - began < 30:
+            if self._process.poll() is not None:
+                break
+            try:
+                if httpx.get(f"{self.url}/ready").status_code == 200:
+                    return time.monotonic() - began
+            except httpx.TransportError:
+                time.sleep(0.02)
+        raise AssertionError(f"the server did not start:\n{self.output()}")
+
+    def kill(self) -> None:
+        """SIGKILL: no farewell."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM: drain, and say with which code it ended."""
+        return self._end(signal.SIGTERM)
+
+    def output(self) -> str:
+        """Return all that it printed."""
+        return self.log.read_text(errors="replace")
+
+    def tracebacks(self) -> list[str]:
+        """Find what should never be printed."""
+        return re.findall(r"Traceback[^\0]*?Error.*", self.output())
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        return process.wait(60)

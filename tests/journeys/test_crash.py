@@ -1,0 +1,74 @@
+"""The server is killed in the middle of everything; nothing that was acknowledged is gone."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from people import Person, group, listen, sign_up
+from server import Server
+
+SENDERS = 3
+MESSAGES = 300
+KILLS = 3
+
+
+async def send_all(server: Server, conversation: str, sender: Person) -> list[dict[str, Any]]:
+    """Send one message after the other, each until it is acknowledged, always with the same `client_id`."""
+    acknowledged = []
+    async with httpx.AsyncClient(base_url=server.url, headers=sender.headers, timeout=5) as http:
+        for number in range(MESSAGES):
+            body = {"client_id": f"{sender.name}-{number}", "body": f"{sender.name} {number}"}
+            acknowledged.append(await send_until_acknowledged(http, conversation, body))
+    return acknowledged
+
+
+async def send_until_acknowledged(http: httpx.AsyncClient, conversation: str, body: dict[str, str]) -> dict[str, Any]:
+    for _ in range(600):
+        try:
+            answer = await http.post(f"/chat/v1/conversations/{conversation}/messages", json=body)
+        except httpx.TransportError:
+            await asyncio.sleep(0.05)
+            continue
+        if answer.status_code in {200, 201}:
+            return {"body": body["body"], **answer.json()}
+        assert answer.status_code in {429, 503}, answer.text
+        await asyncio.sleep(0.05)
+    raise AssertionError("never acknowledged")
+
+
+async def kill_now_and_then(server: Server, done: asyncio.Event) -> None:
+    """Kill the server three times while the senders are at it."""
+    for _ in range(KILLS):
+        await asyncio.sleep(0.7)
+        assert not done.is_set(), "the senders were too fast for this test"
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+
+
+async def test_every_acknowledged_message_arrives_once_and_in_order(launch: Callable[..., Server]) -> None:
+    """3 senders × 300 messages, 3 receivers on unmodified clients, 3 × SIGKILL."""
+    server = launch(COREKIT_CHAT__LIMITS="false")
+    server.start()
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        people = [await sign_up(http, name) for name in ("ann", "ben", "cem", "dee", "eli", "fay")]
+        conversation = await group(http, people[0], *people[1:])
+    heard = [await listen(server.socket, person, f"conv:{conversation}") for person in people[SENDERS:]]
+    done = asyncio.Event()
+
+    async def senders() -> list[list[dict[str, Any]]]:
+        try:
+            return await asyncio.gather(*(send_all(server, conversation, sender) for sender in people[:SENDERS]))
+        finally:
+            done.set()
+
+    acknowledged, _ = await asyncio.gather(senders(), kill_now_and_then(server, done))
+    expected = {answer["seq"]: answer["body"] for answers in acknowledged for answer in answers}
+    assert sorted(expected) == list(range(1, SENDERS * MESSAGES + 1)), "the sequence has no gap and no double"
+    for client, inbox in heard:
+        await inbox.wait_for(SENDERS * MESSAGES, 60)
+        assert inbox.offsets == list(range(1, SENDERS * MESSAGES + 1))
+        assert {message["seq"]: message["body"] for message in inbox.messages} == expected
+        await client.disconnect()
+    assert server.stop() == 0
+    assert server.tracebacks() == []
