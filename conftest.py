@@ -18,15 +18,23 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Make an empty PostgreSQL database, for what only that one does."""
+    if "postgresql" not in DATABASES:
+        pytest.skip("COREKIT_TEST_DATABASES leaves PostgreSQL out")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database() as url:
+        yield url
+
+
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Make an empty database, once per engine."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'test.db'}"
         return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    with server.database() as url:
-        yield url
+    yield request.getfixturevalue("postgres_url")
 
 
 @pytest.fixture

@@ -62,7 +62,8 @@ class Unauthenticated(Problem):
     slug, status, code, title = "unauthenticated", 401, 101, "Sign in first"
 
     def __init__(self, detail: str = "", *, challenge: str = "Bearer", **extensions: Any) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": challenge}, **extensions)
+        super().__init__(detail, **extensions)
+        self.headers.setdefault("WWW-Authenticate", challenge)
 
 
 class Forbidden(Problem):

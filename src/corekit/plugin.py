@@ -4,7 +4,7 @@ import inspect
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin
 
 from corekit.context import Kit
 from corekit.errors import PluginError
@@ -49,7 +49,7 @@ class Plugin(Generic[S]):
     def configure(self, config: Config) -> None:
         """Take the settings from the configuration, unless the plugin was made with some."""
         if self._settings is None:
-            self._settings = config.table(self.name, self.settings_type)  # type: ignore[assignment]  # its own S
+            self._settings = cast("S", config.table(self.name, self.settings_type))
 
     @asynccontextmanager
     async def lifespan(self, kit: Kit) -> AsyncGenerator[None]:  # noqa: ARG002  # the default needs no kit

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from corekit.errors import ConfigError
+from corekit.values import choices
 
 S = TypeVar("S", bound="Settings")
 PREFIX = "COREKIT_"
@@ -118,8 +119,11 @@ class Config:
             return msgspec.convert(values, type_, strict=False, dec_hook=_decode)
         except (msgspec.ValidationError, ValueError) as error:
             key = str(error).rpartition("`$.")[2].partition("`")[0]
-            origin = raw.get(key.partition(".")[0].partition("[")[0], ("", str(self.path)))[1]
-            raise ConfigError(f"[{name}] {error} ({origin})".replace("`$.", f"`{name}.")) from None
+            place = [part for part in re.split(r"[.\[\]]+", key) if part]
+            origin = raw.get(place[0] if place else "", ("", str(self.path)))[1]
+            allowed = choices(type_, place)
+            hint = f"; allowed: {allowed}" if allowed and place else ""
+            raise ConfigError(f"[{name}] {error}{hint} ({origin})".replace("`$.", f"`{name}.")) from None
 
     def explain(self, name: str, type_: type[S]) -> list[tuple[str, str, str]]:
         """Tell (key, value, origin) of every setting of a table; secrets as `set`."""

@@ -1,11 +1,12 @@
 """`corekit plugins` and `corekit openapi`: what this configuration consists of."""
 
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 import msgspec
 
+from corekit.assembly import GROUP
 from corekit.cli.options import configuration, load
 from corekit.kit import Corekit
 
@@ -14,13 +15,13 @@ from corekit.kit import Corekit
 @configuration
 def plugins(path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:
     """List the enabled plugins in the order in which they start."""
-    distributions = packages_distributions()
+    versions = {entry.name: entry.dist.version for entry in entry_points(group=GROUP) if entry.dist}
     for plugin in Corekit.load(load(path, env, database, data_dir)).plugins:
-        package = type(plugin).__module__.partition(".")[0]
-        release = version(distributions[package][0]) if package in distributions else "-"
         provides = ", ".join(contract.__name__ for contract in plugin.provides) or "-"
         requires = ", ".join(contract.__name__ for contract in plugin.requires) or "-"
-        click.echo(f"{plugin.name:<14} {release:<10} provides {provides:<14} requires {requires}")
+        click.echo(
+            f"{plugin.name:<14} {versions.get(plugin.name, '-'):<10} provides {provides:<14} requires {requires}"
+        )
 
 
 @click.command()
@@ -28,6 +29,7 @@ def plugins(path: Path | None, env: str | None, database: str | None, data_dir: 
 def openapi(path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:
     """Print the OpenAPI description of the enabled plugins as JSON."""
     from corekit.web import create_app  # noqa: PLC0415  # HTTP is an extra
+    from corekit.web.openapi import document  # noqa: PLC0415
 
     app = create_app(Corekit.load(load(path, env, database, data_dir)), lifespan=False)
-    click.echo(msgspec.json.format(msgspec.json.encode(app.openapi_schema.to_schema()), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(document(app)), indent=2).decode())

@@ -1,5 +1,6 @@
 """The entry point: options that every command shares, and faults as one line with an exit code."""
 
+import socket
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -42,9 +43,7 @@ def main() -> None:
         sys.exit(130)
     except tuple(_EXIT) as error:
         _fail(error)
-    except OSError as error:
-        if not isinstance(error, ConnectionError):
-            raise
+    except (ConnectionError, TimeoutError, socket.gaierror) as error:
         _fail(SchemaError(f"the database does not answer: {error.strerror or error}"))
 
 

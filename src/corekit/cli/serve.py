@@ -64,7 +64,7 @@ async def _serve(kit: Corekit) -> None:
         async with kit:
             app = create_app(kit, lifespan=False)
             server = Server(server_config(app), drain=lambda: kit.drain(settings.drain))
-            _announce(kit, listener.getsockname())
+            _announce(kit, listener.getsockname(), docs=settings.openapi)
             await server.serve(sockets=[listener])
     get_logger("corekit.serve").info("stopped")
 
@@ -93,13 +93,14 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(kit: Corekit, address: tuple[str, int]) -> None:
+def _announce(kit: Corekit, address: tuple[str, int], *, docs: bool) -> None:
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     where = kit.database.path if kit.database.dialect == "sqlite" else "PostgreSQL"
     names = ", ".join(plugin.name for plugin in kit.plugins)
     click.echo(f"corekit {version('corekit')} · {kit.env} · {names} · data in {where}")
     click.echo(f"listening on http://{host}:{address[1]}")
-    click.echo(f"API docs at  http://{host}:{address[1]}/docs")
+    if docs:
+        click.echo(f"API docs at  http://{host}:{address[1]}/docs")
 
 
 def _logs(config: Config) -> None:

@@ -22,12 +22,14 @@ class SqliteSettings(Settings, frozen=True):
 
 
 class DatabaseSettings(Settings, frozen=True):
-    """`[database]`: where the data lives; without `url`, one SQLite file in the data directory."""
+    """`[database]`: where the data lives; without `url`, one SQLite file in the data directory.
+
+    On PostgreSQL migrations run as `owner_url` and elevated work as `service_url`, where these are set.
+    """
 
     url: str = ""
     owner_url: str = ""
     service_url: str = ""
-    direct_url: str = ""
     schema: str = "public"
     pool: int = 10
     writer_hold_warn_ms: int = 500

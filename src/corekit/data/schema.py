@@ -112,13 +112,15 @@ class Schema:
         } | {revision for head in current & known for revision in _dependencies(scripts, head)}
         branches = {}
         for head in scripts.get_heads():
-            line = [script.revision for script in scripts.iterate_revisions(head, "base")]
             label = next(iter(sorted(scripts.get_revision(head).branch_labels)), head)
-            branches[label] = (next((revision for revision in line if revision in applied), None), head)
+            line = (
+                script for script in scripts.iterate_revisions(head, "base") if label in (script.branch_labels or ())
+            )
+            branches[label] = (next((script.revision for script in line if script.revision in applied), None), head)
         return Status(branches, tuple(sorted(current - known)))
 
     async def _run(self, function: Callable[[Connection], R]) -> R:
-        async with _alone(), self._database.engine().connect() as connection:
+        async with _alone(), self._database.migrating() as connection:
             if self._database.dialect == "postgresql":
                 await connection.execute(text("SET LOCAL statement_timeout = 0"))
                 await connection.execute(text("SET LOCAL lock_timeout = 0"))  # another process may migrate for long

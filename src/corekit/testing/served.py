@@ -11,24 +11,22 @@ import uvicorn
 from corekit.kit import Corekit
 from corekit.web import create_app
 
-PROTOCOL = "corekit.web.uvicorn:Protocol"
-
 
 @asynccontextmanager
 async def serve(app: Any, **options: Any) -> AsyncGenerator[str]:
     """Serve an ASGI application, or a started kit, with uvicorn in this event loop; yields its base URL.
 
-    A kit is served without starting it: the test has done that. `options` go to `uvicorn.Config`.
+    A kit is served without starting it: the test has done that. `options` go to uvicorn.
     """
+    from corekit.web.uvicorn import server_config  # noqa: PLC0415  # needs `websockets`, which other fixtures do not
+
     if isinstance(app, Corekit):
         app = create_app(app, lifespan=False)
-    defaults: dict[str, Any] = {"ws": PROTOCOL, "ws_per_message_deflate": False, "log_config": None}
+    defaults: dict[str, Any] = {"lifespan": "auto", "timeout_graceful_shutdown": 1}
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        server = uvicorn.Server(
-            uvicorn.Config(app, lifespan="auto", timeout_graceful_shutdown=1, **(defaults | options))
-        )
+        server = uvicorn.Server(server_config(app, **(defaults | options)))
         task = asyncio.create_task(server._serve([listener]))  # noqa: SLF001  # without its signal handlers
         try:
             while not server.started:

@@ -1,5 +1,6 @@
 """Small values that everything speaks: ids, time, pages."""
 
+from corekit.values.choices import choices
 from corekit.values.clock import Clock, SystemClock, rfc3339
 from corekit.values.ids import parse_id, typeid, uuid7
 from corekit.values.pages import Page, decode_cursor, encode_cursor
@@ -8,6 +9,7 @@ __all__ = [
     "Clock",
     "Page",
     "SystemClock",
+    "choices",
     "decode_cursor",
     "encode_cursor",
     "parse_id",

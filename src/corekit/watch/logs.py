@@ -47,7 +47,7 @@ def get_logger(name: str) -> FilteringBoundLogger:
         structlog.contextvars.merge_contextvars,
         structlog.processors.format_exc_info,
         Redact(),
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        _hand_over,
     ]
     logger = structlog.wrap_logger(logging.getLogger(name), chain, structlog.stdlib.BoundLogger)
     return cast("FilteringBoundLogger", logger)
@@ -100,6 +100,14 @@ class Redact:
         if dropped:
             kept["dropped"] = sorted(dropped)
         return kept
+
+
+def _hand_over(
+    logger: WrappedLogger, method: str, event: EventDict
+) -> tuple[tuple[EventDict], dict[str, dict[str, Any] | None]]:
+    """Give the event to the standard library, without the exception: its text is in the event, rubbed clean."""
+    arguments, options = structlog.stdlib.ProcessorFormatter.wrap_for_formatter(logger, method, event)
+    return arguments, {**options, "exc_info": None}
 
 
 def _clean(value: Any) -> Any:

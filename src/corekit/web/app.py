@@ -1,6 +1,7 @@
 """Putting a kit on HTTP: into a Litestar application, as one of its own, or mounted below a path."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from litestar import Litestar
 from litestar.config.app import AppConfig
@@ -9,15 +10,16 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPlugin
 from litestar.router import Router
-from litestar.types import ASGIApp
 
 from corekit.kit import Corekit
 from corekit.web.dependencies import DEPENDENCIES
 from corekit.web.docs import DocsPage
 from corekit.web.health import probes
 from corekit.web.middleware import WhoAsks
+from corekit.web.openapi import Description
 from corekit.web.problems import HANDLERS
 from corekit.web.settings import WebSettings
+from corekit.web.types import App
 
 # What the Supabase clients send and read, besides the safe-listed headers.
 CORS_ALLOW = [
@@ -69,12 +71,12 @@ def create_app(kit: Corekit, *, lifespan: bool = True) -> Litestar:
     )
 
 
-def asgi(kit: Corekit) -> ASGIApp:
+def asgi(kit: Corekit) -> App:
     """Make an application that a host mounts and whose kit the host starts and stops.
 
     `app.mount("/corekit", asgi(kit))`
     """
-    return create_app(kit, lifespan=False)
+    return cast("App", create_app(kit, lifespan=False))  # Litestar's own types are narrower than anybody's servers
 
 
 def _openapi() -> OpenAPIConfig:
@@ -82,7 +84,7 @@ def _openapi() -> OpenAPIConfig:
         title="corekit",
         version="1",
         path="/docs",
-        render_plugins=[DocsPage()],
+        render_plugins=[DocsPage(), Description()],
         components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
         security=[{"bearer": []}],
         use_handler_docstrings=True,

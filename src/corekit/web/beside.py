@@ -1,15 +1,8 @@
 """Beside an application that knows no lifespan: Django's, or any plain ASGI one."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
 from corekit.kit import Corekit
 from corekit.web.app import asgi
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from corekit.web.types import App, Receive, Scope, Send
 
 
 def beside(host: App, kit: Corekit, path: str = "/corekit") -> App:
@@ -17,7 +10,7 @@ def beside(host: App, kit: Corekit, path: str = "/corekit") -> App:
 
     In Django's `asgi.py`: `application = beside(get_asgi_application(), kit)`.
     """
-    inner: Any = asgi(kit)
+    inner = asgi(kit)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -1,6 +1,8 @@
 """Problems as HTTP answers: RFC 9457 documents for ours, for Litestar's own, and for what nobody foresaw."""
 
+import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -8,10 +10,13 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from corekit.errors import PREFIX, Invalid, NotFound, Problem, TooLarge, Unauthenticated
+from corekit.values import choices, uuid7
 from corekit.watch.logs import get_logger
 
 _OURS: Mapping[int, type[Problem]] = {401: Unauthenticated, 404: NotFound, 413: TooLarge}
 _MEDIA_TYPE = "application/problem+json"
+_BODY = "data"  # the argument of a handler that holds the body
+_FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.+)`")
 
 
 def answer(problem: Problem, request_id: str = "") -> Response[bytes]:
@@ -38,18 +43,22 @@ def on_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[by
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Answer Litestar's own refusals in the same shape."""
     if isinstance(error, ValidationException):
-        return answer(_invalid(error))
+        return answer(_invalid(request, error))
     if error.status_code >= 500:  # noqa: PLR2004
         return on_exception(request, error)
+    headers = dict(error.headers or {})
+    if not request_id(request):  # no route, so no middleware has made one
+        headers["X-Request-Id"] = str(uuid7())
     if known := _OURS.get(error.status_code):
-        return answer(known(), request_id(request))
-    problem = Problem(error.detail, headers=error.headers)
-    body = problem.body() | {"type": f"{PREFIX}http-{error.status_code}", "title": error.detail}
+        return answer(known(headers=headers))
+    problem = Problem(error.detail)
+    phrase = HTTPStatus(error.status_code).phrase if error.status_code in set(HTTPStatus) else "Refused"
+    body = problem.body() | {"type": f"{PREFIX}http-{error.status_code}", "title": phrase}
     return Response(
         msgspec.json.encode(body | {"status": error.status_code, "code": 107}),
         status_code=error.status_code,
         media_type=_MEDIA_TYPE,
-        headers=error.headers,
+        headers=headers,
     )
 
 
@@ -66,14 +75,22 @@ def request_id(request: Request[Any, Any, Any]) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 
 
-def _invalid(error: ValidationException) -> Invalid:
+def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> Invalid:
     """Name the first field and what is allowed there."""
     details = error.extra if isinstance(error.extra, list) else []
     first = details[0] if details and isinstance(details[0], dict) else {}
-    key = str(first.get("key", ""))
-    source = str(first.get("source", "body"))
-    pointer = "/" + key.replace(".", "/") if source == "body" and key else key
-    return Invalid(str(first.get("message", error.detail)), pointer=pointer or None)
+    key, message = str(first.get("key", "")), str(first.get("message", error.detail))
+    if first.get("source", "body") != "body":
+        return Invalid(message, pointer=key or None)
+    if message == f"'{_BODY}'":  # all that Litestar says of a body that is not there
+        return Invalid("a JSON body is required")
+    path = [part for part in re.split(r"[.\[\]]+", key) if part and key != _BODY]
+    if field := _FIELD.match(message):
+        path.append(field[1])
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(_BODY)
+    if parameter is not None and (allowed := choices(parameter.annotation, path)):
+        message += f"; allowed: {allowed}"
+    return Invalid(message, pointer="".join(f"/{part}" for part in path) or None)
 
 
 HANDLERS: dict[int | type[Exception], Any] = {

@@ -22,6 +22,8 @@ _SCOPES: dict[str, Scope] = {scope: scope for scope in get_args(Scope)}
 class UserController(Controller):
     """The routes of who is signed in."""
 
+    security = [{"bearer": []}]
+
     @get("/user")
     async def me(self, request: Asked, caller: Who) -> UserObject:
         """Return the account of who asks."""

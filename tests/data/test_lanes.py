@@ -1,0 +1,202 @@
+"""The contract of every lane, on both databases: durable before it answers, ordered, and nobody harms a neighbour."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from corekit import Actor, Corekit, emit
+from corekit.data import Lane, LaneSpec
+from corekit.errors import Conflict, TooMany, Unavailable
+from corekit.events import Event
+from corekit.testing import make_kit
+
+SETTINGS: dict[str, Any] = {"jobs": {"worker": False}}
+MAKE = (
+    "CREATE TABLE test_room (name TEXT PRIMARY KEY, seq BIGINT NOT NULL)",
+    """CREATE TABLE test_entry (room TEXT NOT NULL REFERENCES test_room DEFERRABLE INITIALLY DEFERRED,
+       seq BIGINT NOT NULL, word TEXT NOT NULL UNIQUE, PRIMARY KEY (room, seq))""",
+    "INSERT INTO test_room VALUES ('a', 0), ('b', 0)",
+)
+TAKE = "UPDATE test_room SET seq = seq + 1 WHERE name = {} RETURNING seq"
+ADD = "INSERT INTO test_entry (room, seq, word) VALUES ({}, {}, {})"
+
+
+class Written(Event, frozen=True, tag="test.written"):
+    """Something a context writes."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A word for a room; `refuse` fails after it was written, `lost` fails at the commit."""
+
+    room: str
+    word: str
+    refuse: bool = False
+    lost: bool = False
+
+
+def on_sqlite(connection: sqlite3.Connection, entry: Entry) -> int:
+    (seq,) = connection.execute(TAKE.format("?"), (entry.room,)).fetchone()
+    room = "nowhere" if entry.lost else entry.room
+    connection.execute(ADD.format("?", "?", "?"), (room, seq, entry.word))
+    if entry.refuse:
+        raise Conflict(entry.word)
+    return int(seq)
+
+
+async def on_postgresql(connection: Any, entry: Entry) -> int:
+    seq = await connection.fetchval(TAKE.format("$1"), entry.room)
+    room = "nowhere" if entry.lost else entry.room
+    await connection.execute(ADD.format("$1", "$2", "$3"), room, seq, entry.word)
+    if entry.refuse:
+        raise Conflict(entry.word)
+    return int(seq)
+
+
+WRITE = LaneSpec("test.write", on_sqlite, on_postgresql, key=lambda entry: entry.room)
+
+
+@pytest.fixture
+async def kit(database_url: str, tmp_path: Path) -> AsyncGenerator[Corekit]:
+    """Start a kit with two rooms to write into."""
+    async with make_kit(database=database_url, tmp_path=tmp_path, settings=SETTINGS) as kit:
+        async with kit.database.engine().begin() as connection:
+            for statement in MAKE:
+                await connection.execute(text(statement))
+        yield kit
+
+
+async def stored(kit: Corekit, room: str = "a") -> list[tuple[int, str]]:
+    """Read a room, in order."""
+    async with kit.caller().begin(readonly=True) as ctx:
+        rows = await ctx.session.execute(
+            text("SELECT seq, word FROM test_entry WHERE room = :room ORDER BY seq"), {"room": room}
+        )
+        return [(seq, word) for seq, word in rows]
+
+
+async def test_an_answer_comes_after_the_commit(kit: Corekit) -> None:
+    assert await kit.lane(WRITE).append(Entry("a", "one")) == 1
+    assert await stored(kit) == [(1, "one")]
+
+
+async def test_what_the_commit_refuses_is_not_answered(kit: Corekit) -> None:
+    lane = kit.lane(WRITE)
+    with pytest.raises(Exception, match=r"foreign key|did not take the write"):
+        await lane.append(Entry("a", "one", lost=True))
+    assert await lane.append(Entry("a", "two")) == 1
+    assert await stored(kit) == [(1, "two")]
+
+
+async def test_one_refusal_among_256_harms_no_neighbour(kit: Corekit) -> None:
+    lane = kit.lane(WRITE)
+    items = [Entry("a", str(number), refuse=number == 100) for number in range(256)]
+    answers = await asyncio.gather(*(lane.append(item) for item in items), return_exceptions=True)
+    refused = answers.pop(100)
+    assert isinstance(refused, Conflict)
+    assert refused.detail == "100"
+    assert answers == list(range(1, 256))
+    assert [word for _, word in await stored(kit)] == [item.word for item in items if not item.refuse]
+
+
+async def test_the_order_of_submission_is_kept_per_key(kit: Corekit) -> None:
+    lane = kit.lane(WRITE)
+    tasks = [
+        asyncio.create_task(lane.append(Entry(room, f"{room}{number}"))) for number in range(150) for room in ("a", "b")
+    ]
+    await asyncio.gather(*tasks)
+    for room in ("a", "b"):
+        assert await stored(kit, room) == [(number + 1, f"{room}{number}") for number in range(150)]
+
+
+async def test_items_that_give_up_harm_no_neighbour(kit: Corekit) -> None:
+    lane = kit.lane(WRITE)
+    tasks = [asyncio.create_task(lane.append(Entry("a", str(number)))) for number in range(60)]
+    await asyncio.sleep(0)
+    for task in tasks[::3]:
+        task.cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    seqs = [answer for answer in answers if isinstance(answer, int)]
+    assert len(seqs) == 40
+    words = [word for _, word in await stored(kit)]
+    assert {str(number) for number in range(60) if number % 3} <= set(words)
+    assert len(words) == len(set(words))
+
+
+async def test_contexts_and_lanes_wait_for_each_other_without_deadlock(kit: Corekit) -> None:
+    """200 of each at once, all of which also read before they write."""
+    lane = kit.lane(WRITE)
+
+    async def send(number: int) -> int:
+        async with kit.context(Actor("alice"), readonly=True) as ctx:
+            await ctx.session.execute(text("SELECT seq FROM test_room"))
+        return await lane.append(Entry("a", str(number)))
+
+    async def write() -> None:
+        async with kit.context(Actor("alice")) as ctx:
+            await ctx.session.execute(text("SELECT seq FROM test_room"))
+            await emit(ctx, Written())
+
+    async with asyncio.timeout(60):
+        answers = await asyncio.gather(*(send(number) for number in range(200)), *(write() for _ in range(200)))
+    assert {*answers[:200]} == {*range(1, 201)}
+    async with kit.caller().begin(readonly=True) as ctx:
+        assert (await ctx.session.execute(text("SELECT count(*) FROM corekit_outbox"))).scalar() == 200
+
+
+async def test_a_stop_answers_everything_that_was_accepted(database_url: str, tmp_path: Path) -> None:
+    async with make_kit(database=database_url, tmp_path=tmp_path, settings=SETTINGS) as kit:
+        async with kit.database.engine().begin() as connection:
+            for statement in MAKE:
+                await connection.execute(text(statement))
+        lane = kit.lane(WRITE)
+        tasks = [asyncio.create_task(lane.append(Entry("a", str(number)))) for number in range(300)]
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(*tasks) == list(range(1, 301))
+    with pytest.raises(Unavailable, match="shutting down"):
+        await lane.append(Entry("a", "late"))
+    async with make_kit(database=database_url, tmp_path=tmp_path, settings=SETTINGS) as kit:
+        assert len(await stored(kit)) == 300
+
+
+async def test_the_queue_has_an_end(kit: Corekit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"corekit.data.lanes.{kit.database.dialect}.QUEUE", 10)
+    lane = kit.lane(WRITE)
+    answers = await asyncio.gather(*(lane.append(Entry("a", str(n))) for n in range(30)), return_exceptions=True)
+    assert [answer for answer in answers if isinstance(answer, int)] == list(range(1, 11))
+    assert sum(isinstance(answer, TooMany) for answer in answers) == 20
+    assert await lane.append(Entry("a", "later")) == 11
+
+
+async def test_a_statement_that_is_wrong_harms_no_neighbour(kit: Corekit) -> None:
+    def wrong(connection: sqlite3.Connection, _: Entry) -> int:
+        return int(connection.execute("SELECT seq FROM nowhere").fetchone())
+
+    async def wrong_too(connection: Any, _: Entry) -> int:
+        return int(await connection.fetchval("SELECT seq FROM nowhere"))
+
+    lanes: list[Lane[Entry, int]] = [kit.lane(WRITE), kit.lane(LaneSpec("test.wrong", wrong, wrong_too))]
+    one, bad, two = await asyncio.gather(
+        lanes[0].append(Entry("a", "1")),
+        lanes[1].append(Entry("a", "x")),
+        lanes[0].append(Entry("a", "2")),
+        return_exceptions=True,
+    )
+    assert (one, two) == (1, 2)
+    assert isinstance(bad, Exception)
+    assert "nowhere" in str(bad)
+
+
+async def test_an_item_wakes_the_worker(kit: Corekit) -> None:
+    woken: list[str] = []
+    end: Callable[[], None] = kit.database.on_wake(lambda: woken.append("woken"))
+    await kit.lane(WRITE).append(Entry("a", "1"))
+    end()
+    await kit.lane(WRITE).append(Entry("a", "2"))
+    assert woken == ["woken"]
