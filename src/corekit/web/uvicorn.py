@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -23,8 +23,13 @@ class Protocol(WebSocketsSansIOProtocol):
         """Show the transport before the application's task starts."""
         super().handle_connect(event)
         if hasattr(self, "scope"):
-            extensions: Any = self.scope["extensions"]
-            extensions[EXTENSION] = self.transport
+            cast("Any", self.scope)["extensions"][EXTENSION] = self.transport
+
+    async def send(self, message: Any) -> None:
+        """Call a refused handshake complete; uvicorn would log an error for each."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
     def send_receive_event_to_app(self) -> None:
         """Close with 1007 what is no UTF-8; uvicorn would log a traceback that any client can cause."""

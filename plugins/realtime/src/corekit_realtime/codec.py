@@ -1,0 +1,30 @@
+"""The seam between the schema and its encodings: JSON now, Protobuf from the same structs."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from corekit_realtime.protocol import Command, Reply
+
+
+class Codec(Protocol):
+    """Turns messages into commands, and replies into messages."""
+
+    name: ClassVar[str]
+    binary: ClassVar[bool]
+    ping: ClassVar[bytes]
+
+    def decode(self, message: bytes) -> list[Command]:
+        """Read the commands of one message; codes.Ending where it is malformed."""
+        ...
+
+    def encode(self, reply: Reply) -> bytes:
+        """Write one reply, as it goes into `join` or `alone`."""
+        ...
+
+    def join(self, replies: Sequence[bytes]) -> bytes:
+        """Put several replies into one message."""
+        ...
+
+    def alone(self, reply: bytes) -> bytes:
+        """Make a message of one reply."""
+        ...

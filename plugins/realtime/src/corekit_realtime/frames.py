@@ -1,0 +1,44 @@
+"""WebSocket frames (RFC 6455 §5.2) as a server writes them: whole, unmasked, and so alike for every receiver."""
+
+from collections.abc import Iterable, Sequence
+
+from corekit_realtime.codec import Codec
+
+_TEXT, _BINARY = 0x81, 0x82  # FIN and the opcode
+_SHORT, _MEDIUM = 125, 0xFFFF
+BATCH = 65_536  # bytes of replies that share one frame
+
+
+def frame(payload: bytes, *, binary: bool) -> bytes:
+    """Put a header before a payload."""
+    size, first = len(payload), _BINARY if binary else _TEXT
+    if size <= _SHORT:
+        return bytes((first, size)) + payload
+    if size <= _MEDIUM:
+        return bytes((first, 126)) + size.to_bytes(2) + payload
+    return bytes((first, 127)) + size.to_bytes(8) + payload
+
+
+class Outgoing:
+    """One message for any number of sockets; `ephemeral` may be left out for a peer that is slow."""
+
+    __slots__ = ("ephemeral", "frame", "payload")
+
+    def __init__(self, codec: Codec, replies: Sequence[bytes], *, ephemeral: bool = False) -> None:
+        self.payload = codec.join(replies) if len(replies) > 1 else codec.alone(replies[0])
+        self.frame = frame(self.payload, binary=codec.binary)
+        self.ephemeral = ephemeral
+
+
+def batches(codec: Codec, replies: list[bytes], *, ephemeral: bool = False) -> Iterable[Outgoing]:
+    """Put replies into as few messages as their size allows."""
+    if sum(map(len, replies)) <= BATCH:
+        yield Outgoing(codec, replies, ephemeral=ephemeral)
+        return
+    start, size = 0, 0
+    for index, reply in enumerate(replies):
+        if size and size + len(reply) > BATCH:
+            yield Outgoing(codec, replies[start:index], ephemeral=ephemeral)
+            start, size = index, 0
+        size += len(reply)
+    yield Outgoing(codec, replies[start:], ephemeral=ephemeral)

@@ -1,0 +1,52 @@
+"""A served kit with the gateway and a town, on both ways of getting bytes out."""
+
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from realtime_town import Serve, Served, TownPlugin  # beside this file
+
+from corekit.testing import FakeClock, make_kit, serve
+from corekit_realtime import RealtimePlugin, RealtimeSettings
+
+WRITE_PATHS = {"transport": "corekit.web.uvicorn:Protocol", "fallback": "websockets-sansio"}
+
+
+@pytest.fixture(params=list(WRITE_PATHS))
+def write_path(request: pytest.FixtureRequest) -> str:
+    """Serve with the transport in the scope, and without it."""
+    return WRITE_PATHS[request.param]
+
+
+@pytest.fixture
+def served(write_path: str, clock: FakeClock) -> Serve:
+    """Give a way to serve a town with other settings of the gateway."""
+    return serving(write_path, clock)
+
+
+@pytest.fixture
+def served_once(clock: FakeClock) -> Serve:
+    """The same, where the way out does not matter."""
+    return serving(WRITE_PATHS["transport"], clock)
+
+
+def serving(ws: str, clock: FakeClock) -> Serve:
+    @asynccontextmanager
+    async def start(**settings: Any) -> AsyncGenerator[Served]:
+        town = TownPlugin()
+        realtime = RealtimePlugin(RealtimeSettings(**settings))
+        async with (
+            make_kit([realtime, town], clock=clock, settings={"jobs": {"poll": 0.05}}) as kit,
+            serve(kit, ws=ws, ws_max_size=65_536, ws_ping_interval=None) as url,
+            AsyncExitStack() as stack,
+        ):
+            assert realtime._node is not None
+            yield Served(url, kit, town, realtime._node, clock, stack)
+
+    return start
