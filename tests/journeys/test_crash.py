@@ -13,13 +13,14 @@ MESSAGES = 300
 KILLS = 3
 
 
-async def send_all(server: Server, conversation: str, sender: Person) -> list[dict[str, Any]]:
+async def send_all(server: Server, conversation: str, sender: Person, progress: list[str]) -> list[dict[str, Any]]:
     """Send one message after the other, each until it is acknowledged, always with the same `client_id`."""
     acknowledged = []
     async with httpx.AsyncClient(base_url=server.url, headers=sender.headers, timeout=5) as http:
         for number in range(MESSAGES):
             body = {"client_id": f"{sender.name}-{number}", "body": f"{sender.name} {number}"}
             acknowledged.append(await send_until_acknowledged(http, conversation, body))
+            progress.append(body["body"])
     return acknowledged
 
 
@@ -37,11 +38,11 @@ async def send_until_acknowledged(http: httpx.AsyncClient, conversation: str, bo
     raise AssertionError("never acknowledged")
 
 
-async def kill_now_and_then(server: Server, done: asyncio.Event) -> None:
+async def kill_now_and_then(server: Server, progress: list[str]) -> None:
     """Kill the server three times while the senders are at it."""
-    for _ in range(KILLS):
-        await asyncio.sleep(0.7)
-        assert not done.is_set(), "the senders were too fast for this test"
+    for number in range(1, KILLS + 1):
+        while len(progress) < SENDERS * MESSAGES * number // (KILLS + 1):
+            await asyncio.sleep(0.001)
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
 
@@ -54,15 +55,10 @@ async def test_every_acknowledged_message_arrives_once_and_in_order(launch: Call
         people = [await sign_up(http, name) for name in ("ann", "ben", "cem", "dee", "eli", "fay")]
         conversation = await group(http, people[0], *people[1:])
     heard = [await listen(server.socket, person, f"conv:{conversation}") for person in people[SENDERS:]]
-    done = asyncio.Event()
-
-    async def senders() -> list[list[dict[str, Any]]]:
-        try:
-            return await asyncio.gather(*(send_all(server, conversation, sender) for sender in people[:SENDERS]))
-        finally:
-            done.set()
-
-    acknowledged, _ = await asyncio.gather(senders(), kill_now_and_then(server, done))
+    progress: list[str] = []
+    sending = asyncio.gather(*(send_all(server, conversation, sender, progress) for sender in people[:SENDERS]))
+    await kill_now_and_then(server, progress)
+    acknowledged = await sending
     expected = {answer["seq"]: answer["body"] for answers in acknowledged for answer in answers}
     assert sorted(expected) == list(range(1, SENDERS * MESSAGES + 1)), "the sequence has no gap and no double"
     for client, inbox in heard:

@@ -52,6 +52,8 @@ def worker(path: Path | None, env: str | None, database: str | None, data_dir: P
     kit = Corekit.load(config)
     if kit.database.dialect == "sqlite":
         raise ConfigError("a worker of its own needs PostgreSQL; on SQLite `corekit serve` runs the jobs itself")
+    if any(plugin.name == "realtime" for plugin in kit.plugins):
+        click.echo("note: what listeners publish here reaches no socket of another process", err=True)
     run(_work(kit))
 
 
