@@ -12,7 +12,7 @@ from corekit import Actor, Corekit
 from corekit.contracts.auth import Auth
 from corekit.contracts.messaging import CreateConversation, Messaging, PostMessage
 from corekit.data import SqliteSettings
-from corekit.data.engines import pragmas
+from corekit.data.options import pragmas
 from corekit.settings import Config
 from corekit.values import parse_id, uuid7
 from corekit_auth import AuthPlugin

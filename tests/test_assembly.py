@@ -245,6 +245,29 @@ async def test_a_kit_that_is_not_started_says_so(tmp_path: Path) -> None:
             pass
 
 
+async def test_a_plugin_that_cannot_drain_keeps_no_other_from_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    drained: list[float] = []
+
+    class Stuck(Plugin[Settings]):
+        name = "stuck"
+
+        async def drain(self, seconds: float) -> None:
+            raise ConnectionError
+
+    class Good(Plugin[Settings]):
+        name = "good"
+
+        async def drain(self, seconds: float) -> None:
+            drained.append(seconds)
+
+    async with make_kit([Stuck(), Good()], tmp_path=tmp_path) as kit:
+        await kit.drain(5)
+    assert drained == [5]
+    assert "drain_failed" in caplog.text
+
+
 async def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
     stopped: list[str] = []
 

@@ -26,7 +26,7 @@ from corekit.jobs.worker import PURPOSE as JOBS_PURPOSE
 from corekit.plugin import Plugin
 from corekit.settings import Config, Settings
 from corekit.values import Clock, SystemClock
-from corekit.watch import Check, Health
+from corekit.watch import Check, Health, get_logger
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -147,7 +147,10 @@ class Corekit(Kit):
     async def drain(self, seconds: float = 30.0) -> None:
         """Say "not ready", let plugins shed their load over this time; the stop comes after."""
         self.health.draining = True
-        await asyncio.gather(*(plugin.drain(seconds) for plugin in self.plugins))
+        ended = await asyncio.gather(*(plugin.drain(seconds) for plugin in self.plugins), return_exceptions=True)
+        for plugin, error in zip(self.plugins, ended, strict=True):
+            if isinstance(error, Exception):  # the stop comes all the same
+                get_logger("corekit.kit").error("drain_failed", plugin=plugin.name, error=error)
 
     @property
     def started(self) -> bool:

@@ -116,7 +116,7 @@ async def test_a_batch_waits_for_the_writing_context_and_the_context_for_the_bat
         async with kit.context(Actor("alice")) as ctx:
             await ctx.session.connection()
             order.append("context begins")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)  # longer than the writer waits for other processes
             order.append("context ends")
 
     context = asyncio.create_task(write())

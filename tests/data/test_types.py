@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import MetaData, func, select, text
+from sqlalchemy import MetaData, func, select, text, update
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -110,6 +110,14 @@ async def test_documents_are_read_back(kit: Corekit, data: dict[str, Any] | None
     assert row.data == data
     assert row.items == ["x", {"y": None}]
     assert (raw["data"] is None) == (data is None), "no document is NULL, not the document `null`"
+
+
+async def test_no_document_is_null_however_it_is_written(kit: Corekit) -> None:
+    row, _ = await stored(kit, thing(data={}))
+    async with kit.context(Actor("alice")) as ctx:
+        await ctx.session.execute(update(ThingRow).values(data=None))
+    async with kit.context(Actor("alice"), readonly=True) as ctx:
+        assert await ctx.session.scalar(select(ThingRow.id).where(ThingRow.data.is_(None))) == row.id
 
 
 async def test_a_document_takes_what_structs_hold(kit: Corekit) -> None:

@@ -79,6 +79,12 @@ async def test_a_commit_that_fails_is_a_fault_and_no_answer(stored: httpx.AsyncC
     assert await counted(stored) == 0
 
 
+async def test_a_database_that_is_away_is_no_fault_of_the_request(stored: httpx.AsyncClient) -> None:
+    answer = await stored.post("/away")
+    problem(answer, 503, "unavailable")
+    assert answer.headers["retry-after"] == "1"
+
+
 async def test_a_refusal_commits_and_is_answered(stored: httpx.AsyncClient) -> None:
     problem(await stored.post("/refused"), 403, "refused")
     assert await counted(stored) == 1

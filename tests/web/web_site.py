@@ -10,7 +10,7 @@ import httpx
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import JSONBody
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from corekit import Actor, Event, Plugin, Settings, emit, implements
 from corekit.context import Proof
@@ -73,6 +73,15 @@ async def broken(ctx: Ctx) -> str:
     await emit(ctx, Noted())
     ctx.session.add(OutboxRow(id=uuid7()))
     return "done"
+
+
+@post("/away", guards=ANY)
+async def away(ctx: Ctx) -> None:
+    """Take the database away: its disk, or the connection to it."""
+    if ctx.kit.database.dialect == "postgresql":
+        await ctx.session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    await ctx.session.execute(text("PRAGMA max_page_count = 1"))
+    await ctx.session.execute(text("CREATE TABLE test_large AS SELECT zeroblob(1000000)"))
 
 
 @post("/refused", guards=ANY)
@@ -154,7 +163,7 @@ class Site(Plugin[Settings]):
 
     def routes(self) -> Sequence[Any]:
         return [
-            *(count, note, touch, sneak, broken, refused, conflict, fault, limited, down, both, who, own),
+            *(count, note, touch, sneak, broken, away, refused, conflict, fault, limited, down, both, who, own),
             *(staff, fresh, strong, teapot),
         ]
 

@@ -233,17 +233,3 @@ def _without_store(rule: Rule, error: Exception) -> Decision:
     if rule.kind in _OPEN:
         return Decision(allowed=True)
     raise Unavailable("limits cannot be counted now") from error
-
-
-__all__ = [
-    "PURPOSE",
-    "Decision",
-    "LimitSettings",
-    "Limits",
-    "MemoryLimits",
-    "Rule",
-    "SqlLimits",
-    "address_key",
-    "make_limits",
-    "prefix_key",
-]

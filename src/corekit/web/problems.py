@@ -9,7 +9,8 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from corekit.errors import PREFIX, Invalid, NotFound, Problem, TooLarge, Unauthenticated
+from corekit.data.faults import is_away
+from corekit.errors import PREFIX, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
 from corekit.values import choices, uuid7
 from corekit.watch.logs import get_logger
 
@@ -64,10 +65,11 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer a fault: the details go to the log, the request id to the client."""
+    fault = Unavailable("the database does not answer") if is_away(error) else Problem()
     get_logger("corekit.web").exception(
         "request_failed", request_id=request_id(request), route=request.scope["path"], error=type(error).__name__
     )
-    return answer(Problem(), request_id(request))
+    return answer(fault, request_id(request))
 
 
 def request_id(request: Request[Any, Any, Any]) -> str:
