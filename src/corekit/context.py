@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeForm
 
 from corekit.data import Database, Keyring, Lane, LaneSpec, Work
+from corekit.data.ending import to_the_end
 from corekit.errors import Forbidden, Invalid, ReadonlyContext, Refused, Unauthenticated
 from corekit.hooks import Hooks
 from corekit.values import Clock, parse_id, uuid7
@@ -169,17 +170,15 @@ class Caller:
             work = database.work("service" if self.actor.kind == "system" else "app", readonly=readonly)
             context = Context(self, work)
             try:
-                yield context
-            except Refused as refusal:
-                refused = refusal
-                await work.commit()
-            else:
-                await work.commit()
+                try:
+                    yield context
+                except Refused as refusal:
+                    refused = refusal
+                await (work.commit() if readonly else to_the_end(context.finish()))
             finally:
                 await work.close()
         finally:
             leave()
-        await context.committed()
         if refused is not None:
             raise refused
 
@@ -257,8 +256,9 @@ class Context:
         """Call this after the commit; a rollback drops it. For signals only: what must happen is an event or a job."""
         self.callbacks.append(callback)
 
-    async def committed(self) -> None:
-        """Make the calls that waited for the commit; one that fails is logged, because the work itself stands."""
+    async def finish(self) -> None:
+        """Commit, then make the calls that waited for it; one that fails is logged, because the work itself stands."""
+        await self.work.commit()
         for callback in self.callbacks:
             try:
                 await callback()

@@ -107,6 +107,7 @@ async def test_what_queued_while_one_commit_ran_is_the_next_batch(kit: Corekit) 
 async def test_a_batch_waits_for_the_writing_context_and_the_context_for_the_batch(kit: Corekit) -> None:
     lane = kit.lane(PUT)
     order: list[str] = []
+    begun = asyncio.Event()
 
     async def append() -> None:
         await lane.append("x")
@@ -116,11 +117,12 @@ async def test_a_batch_waits_for_the_writing_context_and_the_context_for_the_bat
         async with kit.context(Actor("alice")) as ctx:
             await ctx.session.connection()
             order.append("context begins")
+            begun.set()
             await asyncio.sleep(0.3)  # longer than the writer waits for other processes
             order.append("context ends")
 
     context = asyncio.create_task(write())
-    await asyncio.sleep(0.02)
+    await begun.wait()
     await asyncio.gather(append(), context)
     assert order == ["context begins", "context ends", "lane"]
 

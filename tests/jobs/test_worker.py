@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Work(Plugin[Settings]):
     @job("work.note")
     async def note(self, ctx: Context, n: int) -> None:
         self.ran.append(n)
+        await asyncio.sleep(0.002)
         await emit(ctx, Done(n=n))
 
     @job("work.twin")
@@ -167,23 +168,30 @@ async def test_who_lost_the_lease_does_not_commit(
 
 
 async def test_a_long_job_keeps_its_lease(work: Work, database_url: str, tmp_path: Path) -> None:
-    async with start(work, database_url, tmp_path, lease=0.3) as kit:
+    async with start(work, database_url, tmp_path, lease=0.9) as kit:
         await ask(kit, work.long, 1)
         await work.started.wait()
-        await asyncio.sleep(1)
+        await asyncio.sleep(2)
         work.finish.set()
         await settle(kit)
     assert (work.ran, work.done) == ([1], [1])
 
 
-async def test_a_stop_lets_running_jobs_finish(work: Work, database_url: str, tmp_path: Path) -> None:
-    async with start(work, database_url, tmp_path, lease=0.3) as kit:
+async def test_a_stop_lets_running_jobs_finish_and_keeps_their_leases(
+    work: Work, database_url: str, tmp_path: Path
+) -> None:
+    """Another worker would take the job over as soon as its lease ends."""
+    other = Work()
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        kit = await first.enter_async_context(start(work, database_url, tmp_path, lease=0.9))
         await ask(kit, work.long, 1)
         await work.started.wait()
-        asyncio.get_running_loop().call_later(0.8, work.finish.set)
-    async with start(work, database_url, tmp_path) as kit:
-        await settle(kit)
-    assert (work.ran, work.done) == ([1], [1])
+        successor = await second.enter_async_context(start(other, database_url, tmp_path))
+        asyncio.get_running_loop().call_later(1.8, work.finish.set)
+        await first.aclose()
+        await settle(successor)
+    assert (work.ran, other.ran) == ([1], [])
+    assert work.done + other.done == [1]
 
 
 async def test_a_stop_gives_back_what_does_not_finish(work: Work, database_url: str, tmp_path: Path) -> None:

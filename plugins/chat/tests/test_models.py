@@ -12,7 +12,7 @@ from corekit.data import Base
 from corekit.data.pii import marked
 from corekit_chat import models
 
-PERSONS = {"direct_key", "title", "created_by", "usr", "sender", "body", "actor", "data"}
+PERSONS = {"direct_key", "title", "created_by", "usr", "sender", "body", "body_hash", "actor", "data"}
 
 
 async def test_the_migration_makes_the_models(world: Any) -> None:

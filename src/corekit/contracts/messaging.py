@@ -14,7 +14,8 @@ ConversationKind = Literal["direct", "group", "channel"]
 Role = Literal["owner", "admin", "moderator", "member", "guest"]
 MessageKind = Literal["text", "file", "system", "call", "ciphertext"]
 WireId = Annotated[str, msgspec.Meta(max_length=64)]
-ClientId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+ClientId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}(?!\n)$")]  # `$` alone lets a newline pass
+Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=300)]
 
 

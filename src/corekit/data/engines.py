@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 
+from corekit.data.ending import SqliteConnection
 from corekit.data.options import DatabaseSettings, database_url, pragmas, prepare_file, server_settings
 from corekit.errors import InsideContext, PluginError, ReadonlyContext
 from corekit.watch.logs import get_logger
@@ -204,7 +205,14 @@ class Database:
         if self.dialect == "postgresql":
             return self._postgresql(rights, readonly=readonly)
         size = self.settings.sqlite.readers if readonly and rights == "app" else 1
-        engine = create_async_engine(self.url, pool_size=size, max_overflow=0, pool_timeout=30, hide_parameters=True)
+        engine = create_async_engine(
+            self.url,
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=30,
+            hide_parameters=True,
+            connect_args={"factory": SqliteConnection},
+        )
 
         @event.listens_for(engine.sync_engine, "connect")
         def connect(connection: Any, _: object) -> None:

@@ -119,6 +119,7 @@ class Worker:
 
     async def _run(self, job: JobRow) -> None:
         handler = self._handlers.find(job.listener)
+        failure: Exception | None = None
         try:
             if handler is None:
                 raise Bury("no plugin has this listener")
@@ -137,7 +138,9 @@ class Worker:
         except LostLease:
             self._log.warning("job_lost_lease", listener=job.listener, job=str(job.id))
         except Exception as error:  # noqa: BLE001  # any failure of a job is data
-            await self._failed(handler, job, error)
+            failure = error.with_traceback(None)  # its frames hold cursors, and these the database
+        if failure is not None:
+            await self._failed(handler, job, failure)
 
     async def _call(self, handler: Handler, job: JobRow) -> None:
         payload = msgspec.json.decode(job.payload, type=handler.payload)

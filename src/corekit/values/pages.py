@@ -1,13 +1,14 @@
 """Pages of a list: keyset cursors that the client does not look into."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import msgspec
 
 from corekit.errors import Invalid
 
 T = TypeVar("T")
+_INT_MAX = 2**62  # no key of ours is near what a database can hold
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -30,6 +31,9 @@ def decode_cursor(text: str, type_: type[T], *, pointer: str = "cursor") -> T:
 
     """
     try:
-        return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=type_)
-    except (ValueError, msgspec.MsgspecError):
-        raise Invalid("not a cursor of this list", pointer=pointer) from None
+        keys = msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=type_)
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        keys = None
+    if not isinstance(keys, tuple) or any(isinstance(key, int) and abs(key) > _INT_MAX for key in keys):
+        raise Invalid("not a cursor of this list", pointer=pointer)
+    return cast("T", keys)

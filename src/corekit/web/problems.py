@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import ClientException, HTTPException, ValidationException
+from litestar.serialization import decode_json
 
 from corekit.data.faults import is_away
 from corekit.errors import PREFIX, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
@@ -65,11 +66,22 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer a fault: the details go to the log, the request id to the client."""
+    if undecodable(error):
+        return on_http_exception(request, ClientException("the body is not JSON in UTF-8, or is nested too deep"))
     fault = Unavailable("the database does not answer") if is_away(error) else Problem()
     get_logger("corekit.web").exception(
         "request_failed", request_id=request_id(request), route=request.scope["path"], error=type(error).__name__
     )
     return answer(fault, request_id(request))
+
+
+def undecodable(error: Exception) -> bool:
+    """Tell whether a body could not be decoded at all: raised in Litestar's decoder, not in anybody's code."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    where = last.tb_frame.f_globals.get("__name__") if last is not None else ""
+    return isinstance(error, RecursionError | UnicodeDecodeError) and where == decode_json.__module__
 
 
 def request_id(request: Request[Any, Any, Any]) -> str:

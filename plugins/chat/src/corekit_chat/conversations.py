@@ -66,7 +66,7 @@ class Conversations:
         statement = present(ctx).order_by(ConversationRow.active_at.desc(), ConversationRow.id.desc()).limit(limit + 1)
         if cursor is not None:
             micros, last = decode_cursor(cursor, tuple[int, UUID], pointer="/cursor")
-            statement = statement.where(_older(from_micros(micros), last))
+            statement = statement.where(_older(_moment(micros), last))
         found = list((await ctx.session.execute(statement)).all())
         page = [row for row, _ in found[:limit]]
         following = encode_cursor(to_micros(page[-1].active_at), str(page[-1].id)) if len(found) > limit else None
@@ -192,3 +192,10 @@ def _direct_key(tenant: UUID | None, one: UUID, other: UUID) -> str:
 def _older(moment: datetime, last: UUID) -> ColumnElement[bool]:
     same = and_(ConversationRow.active_at == moment, ConversationRow.id < last)
     return or_(ConversationRow.active_at < moment, same)
+
+
+def _moment(micros: int) -> datetime:
+    try:
+        return from_micros(micros)
+    except OverflowError:
+        raise Invalid("not a cursor of this list", pointer="/cursor") from None

@@ -12,6 +12,7 @@ from corekit.contracts.messaging import (
     PostMessage,
     Role,
     Sent,
+    Seq,
     WireId,
 )
 from corekit.contracts.realtime import method
@@ -47,8 +48,8 @@ class Kick(Conv, frozen=True, kw_only=True):
 class History(Conv, frozen=True, kw_only=True):
     """A page of messages: newest first, or oldest first with `after`; `cursor` is what `next` said."""
 
-    before: int | None = None
-    after: int | None = None
+    before: Seq | None = None
+    after: Seq | None = None
     cursor: str | None = None
     limit: int = 50
 

@@ -79,6 +79,8 @@ class Asking:
         channel = self._demand_subscribed(connection, request.channel).channel
         if not channel.namespace.history:
             raise Refusal(NOT_AVAILABLE)
+        if request.limit and not connection.reads.take(asyncio.get_running_loop().time()):
+            raise Refusal(TOO_MANY_REQUESTS)
         async with connection.fresh_caller().begin(readonly=True) as ctx:
             source = self._node.recovery.source(channel, ctx)
             if source is None:

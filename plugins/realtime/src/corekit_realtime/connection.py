@@ -70,6 +70,7 @@ class Connection:
         "name",
         "opened_at",
         "publishes",
+        "reads",
         "slot",
         "subscriptions",
         "token",
@@ -102,6 +103,7 @@ class Connection:
         self.closing: Close | None = None
         self.was_cut = False
         self.publishes = Bucket(settings.publish_rate, settings.publish_rate, self.opened_at)
+        self.reads = Bucket(settings.read_rate, 2 * settings.read_rate, self.opened_at)
         self._commands = Bucket(settings.commands_rate, settings.commands_burst, self.opened_at)
         self._settings = settings
         self._run_command = commands.run

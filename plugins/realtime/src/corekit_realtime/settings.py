@@ -30,6 +30,7 @@ class RealtimeSettings(Settings, frozen=True):
     commands_burst: int = 100
     commands_patience: float = 10.0
     publish_rate: int = 5
+    read_rate: int = 10
     recover_rows: int = 500
     recover_bytes: int = 1_048_576
     history_max: int = 300

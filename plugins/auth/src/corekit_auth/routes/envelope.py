@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from corekit.errors import Problem
 from corekit.watch.logs import get_logger
+from corekit.web.problems import undecodable
 from corekit_auth.errors import AuthProblem, Code, OverRequestRate, RefreshTokenRequired
 
 Asked = Request[Any, Any, Any]
@@ -73,13 +74,10 @@ def on_http_exception(request: Asked, error: HTTPException) -> Response[bytes]:
     return refusal(request, error.status_code, code, message, headers=error.headers)
 
 
-def on_too_deep(request: Asked, _: RecursionError) -> Response[bytes]:
-    """Answer a body of many thousand brackets."""
-    return refusal(request, 400, Code.BAD_JSON, "Could not parse request body as JSON: nested too deeply")
-
-
 def on_fault(request: Asked, error: Exception) -> Response[bytes]:
     """Answer a fault: the details go to the log, the request id to the client."""
+    if undecodable(error):
+        return refusal(request, 400, Code.BAD_JSON, "Could not parse request body as JSON: not UTF-8 or too deep")
     request_id = str(request.scope.get("state", {}).get("request_id", ""))
     get_logger("corekit.auth").exception(
         "request_failed", request_id=request_id, route=request.scope["path"], error=type(error).__name__
@@ -108,6 +106,5 @@ HANDLERS: dict[int | type[Exception], Any] = {
     AuthProblem: on_auth_problem,
     Problem: on_problem,
     HTTPException: on_http_exception,
-    RecursionError: on_too_deep,
     Exception: on_fault,
 }
