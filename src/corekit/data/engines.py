@@ -1,6 +1,7 @@
 """Connections: what a unit of work borrows, from which pool, and SQLite's single writing slot."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 
-from corekit.data.ending import SqliteConnection
 from corekit.data.options import DatabaseSettings, database_url, pragmas, prepare_file, server_settings
 from corekit.errors import InsideContext, PluginError, ReadonlyContext
 from corekit.watch.logs import get_logger
@@ -245,3 +245,16 @@ class Database:
             json_serializer=lambda value: msgspec.json.encode(value).decode(),  # as on SQLite
             json_deserializer=msgspec.json.decode,
         )
+
+
+class SqliteConnection(sqlite3.Connection):
+    """Rolls back before it closes.
+
+    A cursor that some traceback still holds keeps a closed connection alive, and with it the lock of its transaction:
+    nobody could write until the garbage collector came.
+    """
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+        super().close()
