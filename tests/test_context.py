@@ -124,6 +124,9 @@ async def test_callbacks_run_after_the_commit_and_never_after_a_rollback(kit: Co
             ctx.on_commit(look)
             raise RuntimeError
     assert seen == [1]
+    async with kit.context(Actor("alice"), readonly=True) as ctx:
+        ctx.on_commit(look)
+    assert seen == [1, 1]
 
 
 async def test_a_callback_may_open_a_context_and_one_that_fails_harms_no_other(kit: Corekit) -> None:

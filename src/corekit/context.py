@@ -174,7 +174,7 @@ class Caller:
                     yield context
                 except Refused as refusal:
                     refused = refusal
-                await (work.commit() if readonly else to_the_end(context.finish()))
+                await (to_the_end(context.finish()) if context.callbacks or not readonly else work.commit())
             finally:
                 await work.close()
         finally:

@@ -11,7 +11,7 @@ from corekit.errors import Invalid
 from corekit.values import SystemClock, decode_cursor, encode_cursor, rfc3339
 
 
-@given(st.text(), st.integers(-(2**63), 2**63 - 1))
+@given(st.text(), st.integers(-(2**62), 2**62))
 def test_a_cursor_is_read_back(text: str, number: int) -> None:
     cursor = encode_cursor(text, number)
     assert cursor.isascii()
@@ -29,6 +29,7 @@ def test_a_cursor_is_read_back(text: str, number: int) -> None:
         encode_cursor(1),
         encode_cursor("x", "y"),
         encode_cursor(1, 2, 3),
+        encode_cursor("x", 2**63),
         urlsafe_b64encode(b"{").decode(),
     ],
 )
