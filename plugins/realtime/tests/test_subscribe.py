@@ -180,10 +180,11 @@ async def test_a_removed_member_hears_nothing_more(served: Serve) -> None:
 
 async def test_who_is_removed_while_subscribing_is_refused(served_once: Serve) -> None:
     async with served_once() as town:
-        town.town.log.delay = 0.4
+        town.town.log.delay = 1.0
         wire = await town.open("alice")
         asking = wire.begin(subscribe={"channel": ROOM})
-        await asyncio.sleep(0.1)
+        while town.node.channels.find(ROOM) is None:
+            await asyncio.sleep(0.01)
         await town.kit.get(Realtime).unsubscribe(Actor("alice").id, ROOM)
         assert (await asking)["error"]["code"] == 103
         assert town.node.channels.find(ROOM) is None
