@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 
+from corekit.data.ending import to_the_end
 from corekit.data.options import DatabaseSettings, database_url, pragmas, prepare_file, server_settings
 from corekit.errors import InsideContext, PluginError, ReadonlyContext
 from corekit.watch.logs import get_logger
@@ -73,7 +74,7 @@ class Work:
         self._over = True
         try:
             if self._session is not None:
-                await self._session.close()
+                await to_the_end(self._session.close())  # a torn rollback would cost the pool a connection
         finally:
             self._release()
 
