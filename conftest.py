@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from corekit.data import DatabaseSettings
 from corekit.testing import FakeClock, PostgresServer
 
 DATABASES = os.environ.get("COREKIT_TEST_DATABASES", "sqlite,postgresql").split(",")
@@ -35,6 +36,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield f"sqlite:///{tmp_path / 'test.db'}"
         return
     yield request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def database(database_url: str) -> DatabaseSettings:
+    """Say how a kit reaches the empty database, once per engine."""
+    return DatabaseSettings(url=database_url)
 
 
 @pytest.fixture

@@ -63,3 +63,24 @@ class JobRow(Base):
         ),
         Index("ix_corekit_job_due", "state", "run_after"),
     )
+
+
+class OnceRow(Base):
+    """An event that a listener has handled: its effects inside the database are there exactly once."""
+
+    __tablename__ = "corekit_once"
+
+    listener: Mapped[str] = mapped_column(primary_key=True)
+    event: Mapped[UUID] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_corekit_once_created_at", "created_at"),)
+
+
+class ScheduleRow(Base):
+    """The last slot of a schedule that was enqueued."""
+
+    __tablename__ = "corekit_schedule"
+
+    tag: Mapped[str] = mapped_column(primary_key=True)
+    slot: Mapped[datetime]

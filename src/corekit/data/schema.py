@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from corekit.data import installed, people  # noqa: F401  # their tables belong to the metadata
 from corekit.data.engines import Database
 from corekit.errors import SchemaError
 
