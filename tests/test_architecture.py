@@ -25,7 +25,8 @@ MAX_FILE, MAX_FUNCTION = 300, 40
 MAY_COMMIT = {
     "src/corekit/context.py": "`begin` commits, and nobody else",
     "src/corekit/data/engines.py": "the commit itself",
-    "src/corekit/data/schema.py": "a migration is a transaction of its own",
+    "src/corekit/data/migrating.py": "a migration is a transaction of its own",
+    "src/corekit/data/schema.py": "Alembic leaves a read open",
 }
 
 

@@ -4,7 +4,8 @@ import graphlib
 import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from corekit.errors import PluginError
@@ -41,6 +42,20 @@ def _load(entry: EntryPoint) -> Plugin[Any]:
     if not (inspect.isclass(plugin) and issubclass(plugin, Plugin)):
         raise PluginError(f"plugin {entry.name!r} ({entry.value}) is not a Plugin class")
     return plugin()
+
+
+def migrations_of(name: str) -> Path | None:
+    """Find the branch of a plugin that is installed, enabled or not."""
+    try:
+        return discover([name])[0].migrations
+    except PluginError:  # not installed, or not usable: whoever asks has a better message
+        return None
+
+
+def versions() -> Mapping[str, str]:
+    """Return the versions of all installed plugins, and of the core as `core`."""
+    installed = {entry.name: entry.dist.version for entry in entry_points(group=GROUP) if entry.dist}
+    return {"core": version("corekit"), **installed}
 
 
 def order(plugins: Iterable[Plugin[Any]], built_in: Iterable[Any]) -> list[Plugin[Any]]:

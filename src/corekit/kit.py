@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, cast
 from sqlalchemy import text
 from typing_extensions import TypeForm
 
-from corekit.assembly import discover, handlers_of, known_tags, order
+from corekit.assembly import discover, handlers_of, known_tags, migrations_of, order, versions
 from corekit.context import NOBODY, Actor, Caller, Client, Context, Kit
 from corekit.contracts.auth import Denied, authenticate
 from corekit.data import Database, DatabaseSettings, Keyring, Lane, LaneSpec
@@ -91,7 +91,8 @@ class Corekit(Kit):
         self.purposes = _purposes(self.plugins)
         for handler in self.handlers.jobs.values():
             self.demand_purpose(handler.purpose)
-        self.schema = Schema(self.database, {p.name: p.migrations for p in self.plugins if p.migrations})
+        folders = {p.name: p.migrations for p in self.plugins if p.migrations}
+        self.schema = Schema(self.database, folders, versions=versions, elsewhere=migrations_of)
         self.health = Health(self._checks())
         self._lanes = lanes_for(self.database)
         self._services: dict[Any, Any] = {}

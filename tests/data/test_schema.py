@@ -62,7 +62,7 @@ async def test_every_branch_goes_down_and_up_again(kit: Corekit) -> None:
         assert await tables(kit) == {table for table in full if not table.startswith(f"{name}_")}
         await kit.schema.up()
         assert await tables(kit) == full
-    await kit.schema.down("core@base")
+    await kit.schema.down("core@base", dependants=True)
     assert await tables(kit) == {VERSION_TABLE}
     await kit.schema.up()
     assert await tables(kit) == full

@@ -1,12 +1,11 @@
 """`corekit plugins` and `corekit openapi`: what this configuration consists of."""
 
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 import msgspec
 
-from corekit.assembly import GROUP
+from corekit.assembly import versions
 from corekit.cli.options import configuration, load
 from corekit.kit import Corekit
 
@@ -15,13 +14,11 @@ from corekit.kit import Corekit
 @configuration
 def plugins(path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:
     """List the enabled plugins in the order in which they start."""
-    versions = {entry.name: entry.dist.version for entry in entry_points(group=GROUP) if entry.dist}
+    known = versions()
     for plugin in Corekit.load(load(path, env, database, data_dir)).plugins:
         provides = ", ".join(contract.__name__ for contract in plugin.provides) or "-"
         requires = ", ".join(contract.__name__ for contract in plugin.requires) or "-"
-        click.echo(
-            f"{plugin.name:<14} {versions.get(plugin.name, '-'):<10} provides {provides:<14} requires {requires}"
-        )
+        click.echo(f"{plugin.name:<14} {known.get(plugin.name, '-'):<10} provides {provides:<14} requires {requires}")
 
 
 @click.command()

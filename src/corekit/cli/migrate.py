@@ -1,13 +1,18 @@
-"""`corekit migrate up | down | status`."""
+"""`corekit migrate up | down | status | check | remove`."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
+from corekit.assembly import migrations_of
 from corekit.cli.options import configuration, load, run
-from corekit.data.schema import Status
-from corekit.errors import SchemaError
+from corekit.data.schema import CORE, Schema, Status
+from corekit.errors import ConfigError, SchemaError
 from corekit.kit import Corekit
+
+R = TypeVar("R")
 
 
 @click.group()
@@ -19,57 +24,105 @@ def migrate() -> None:
 @configuration
 def up(path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:
     """Apply everything that is pending, of the core and of all enabled plugins."""
-    _show(run(_up(_kit(path, env, database, data_dir))))
+    _show(_on(_kit(path, env, database, data_dir), lambda schema: schema.up()))
+
+
+@migrate.command()
+@click.argument("target")
+@click.option("--yes", is_flag=True, help="Yes, undo it, with everything in it.")
+@click.option("--yes-drop-everything", is_flag=True, help="For `down core`: yes, drop every table of every plugin.")
+@configuration
+def down(
+    target: str,
+    yes: bool,
+    yes_drop_everything: bool,
+    path: Path | None,
+    env: str | None,
+    database: str | None,
+    data_dir: Path | None,
+) -> None:
+    """Take an enabled plugin back: TARGET is a revision, what came after it is undone, or the plugin's name for all."""
+    kit = _kit(path, env, database, data_dir)
+    revisions = kit.schema.revisions
+    if target not in {*revisions.heads, *revisions.scripts}:
+        raise click.UsageError(f"{target!r} is no revision, and no enabled plugin with tables is called so")
+    if target == CORE:
+        if kit.env not in {"dev", "staging"}:
+            raise ConfigError(f"`corekit migrate down core` drops every table; it is refused in {kit.env}")
+        if not yes_drop_everything:
+            raise click.UsageError("this drops every table of every plugin; say --yes-drop-everything if you mean it")
+    elif not yes:
+        raise click.UsageError(f"this drops what {target} names, with its rows; say --yes if you mean it")
+    where = f"{target}@base" if target in revisions.heads else target
+    _show(_on(kit, lambda schema: schema.down(where, dependants=target == CORE)))
 
 
 @migrate.command()
 @click.argument("plugin")
 @click.option("--yes", is_flag=True, help="Yes, drop its tables and everything in them.")
 @configuration
-def down(
+def remove(
     plugin: str, yes: bool, path: Path | None, env: str | None, database: str | None, data_dir: Path | None
 ) -> None:
-    """Take one plugin's tables away, with everything in them."""
+    """Take an installed plugin's tables away, enabled or not, with everything in them: before it is uninstalled."""
     kit = _kit(path, env, database, data_dir)
-    if plugin not in {known.name for known in kit.plugins if known.migrations}:
-        raise click.UsageError(f"no enabled plugin with tables is called {plugin!r}; the core goes with no command")
+    if plugin == CORE:
+        raise click.UsageError("the core cannot be removed; `corekit migrate down core` drops everything")
+    found = _on(kit, lambda schema: schema.status())
+    if not (plugin in {*found.branches, *found.disabled} or migrations_of(plugin)):
+        if any(stranger.plugin == plugin for stranger in found.strangers):
+            raise SchemaError(found.refusal(strict=True))
+        raise click.UsageError(f"no installed plugin with tables is called {plugin!r}")
     if not yes:
         raise click.UsageError(f"this drops every table of {plugin} with its rows; say --yes if you mean it")
-    _show(run(_down(kit, plugin)))
+    if plugin in found.disabled or found.branches.get(plugin, (None,))[0]:
+        found = _on(kit, lambda schema: schema.down(f"{plugin}@base"))
+    _show(found)
+    click.echo(
+        f"{plugin} has no tables here; take it off [kit] plugins and uninstall it, or the next `up` makes them again"
+    )
 
 
 @migrate.command()
 @configuration
 def status(path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:
     """Show each branch: where the database is, and where this code wants it. Exit 3 if they differ."""
-    found = run(_status(_kit(path, env, database, data_dir)))
+    found = _on(_kit(path, env, database, data_dir), lambda schema: schema.status())
     _show(found)
-    if found.pending or found.unknown:
+    if found.pending or found.refusal(strict=False):
         pending, unknown = (", ".join(names) or "none" for names in (found.pending, found.unknown))
         raise SchemaError(f"pending: {pending}; unknown: {unknown}")
+
+
+@migrate.command()
+@configuration
+def check(path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:
+    """Find revisions that break the release before them, and tables that differ from the models. Exit 3 if any."""
+    found = _on(_kit(path, env, database, data_dir), lambda schema: schema.check())
+    for line in found:
+        click.echo(line)
+    if found:
+        raise SchemaError(f"{len(found)} found")
+    click.echo("revisions and tables are as they should be")
 
 
 def _kit(path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> Corekit:
     return Corekit.load(load(path, env, database, data_dir))
 
 
-async def _up(kit: Corekit) -> Status:
-    async with kit.database:
-        return await kit.schema.up()
+def _on(kit: Corekit, work: Callable[[Schema], Awaitable[R]]) -> R:
+    async def main() -> R:
+        async with kit.database:
+            return await work(kit.schema)
 
-
-async def _down(kit: Corekit, plugin: str) -> Status:
-    async with kit.database:
-        return await kit.schema.down(f"{plugin}@base")
-
-
-async def _status(kit: Corekit) -> Status:
-    async with kit.database:
-        return await kit.schema.status()
+    return run(main())
 
 
 def _show(found: Status) -> None:
-    for name, (current, head) in sorted(found.branches.items()):
+    for name, (current, head) in found.branches.items():
         click.echo(f"{name:<16} {current or '-':<16} {'up to date' if current == head else f'→ {head}'}")
-    for revision in found.unknown:
-        click.echo(f"{'?':<16} {revision:<16} not known to this code")
+    for name, current in found.disabled.items():
+        click.echo(f"{name:<16} {current:<16} not enabled")
+    for stranger in found.strangers:
+        mark = f", marked {stranger.phase}" if stranger.phase else ""
+        click.echo(f"{stranger.plugin:<16} {stranger.revision:<16} not known to this code{mark}")

@@ -62,10 +62,11 @@ async def _serve(kit: Corekit) -> None:
     from corekit.web.uvicorn import Server, server_config  # noqa: PLC0415
 
     settings = kit.config.table("web", WebSettings)
-    with _listen(settings.host, settings.port) as listener:
+    with _reserve(settings.host, settings.port) as listener:
         async with kit:
             app = create_app(kit, lifespan=False)
             server = Server(server_config(app), drain=lambda: kit.drain(settings.drain))
+            _open(listener)  # a kit that refuses to start has never listened
             _announce(kit, listener.getsockname(), docs=settings.openapi)
             await server.serve(sockets=[listener])
     get_logger("corekit.serve").info("stopped")
@@ -81,7 +82,7 @@ async def _work(kit: Corekit) -> None:
         await stopped.wait()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _reserve(host: str, port: int) -> socket.socket:
     """Bind before anything is started, so that a taken port costs nothing and says so."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
@@ -91,8 +92,15 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortInUse(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
-    listener.listen(2048)
     return listener
+
+
+def _open(listener: socket.socket) -> None:
+    try:
+        listener.listen(2048)
+    except OSError as error:  # somebody else reserved it too and was faster
+        host, port = listener.getsockname()[:2]
+        raise PortInUse(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
 
 
 def _announce(kit: Corekit, address: tuple[str, int], *, docs: bool) -> None:

@@ -3,15 +3,13 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import msgspec
 from sqlalchemy import Connection, event
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.util import await_only
 
 from corekit.data.ending import to_the_end
@@ -147,21 +145,6 @@ class Database:
     def engine(self, rights: Rights = "service") -> AsyncEngine:
         """Return a writing engine."""
         return self._engines[rights, False]
-
-    @asynccontextmanager
-    async def migrating(self) -> AsyncGenerator[AsyncConnection]:
-        """Open the connection that may change the schema."""
-        if not self.settings.owner_url:
-            async with self.engine().connect() as connection:
-                yield connection
-            return
-        arguments = {"server_settings": server_settings(self.settings)}
-        engine = create_async_engine(database_url(self.settings.owner_url), poolclass=NullPool, connect_args=arguments)
-        try:
-            async with engine.connect() as connection:
-                yield connection
-        finally:
-            await engine.dispose()
 
     def enter(self, *, readonly: bool, task: asyncio.Task[Any] | None = None) -> Callable[[], None]:
         """Note that a task (this one, unless told otherwise) holds a context; return what notes its end.

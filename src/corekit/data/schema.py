@@ -1,160 +1,177 @@
 """Migrations: one Alembic environment, one branch per plugin, under one lock."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
-from threading import Lock
 from typing import Any, TypeVar
 
 from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from corekit.data import installed, people  # noqa: F401  # their tables belong to the metadata
+from corekit.data import people  # noqa: F401  # its table belongs to the metadata
+from corekit.data.drift import drift
 from corekit.data.engines import Database
+from corekit.data.installed import record
+from corekit.data.lint import lint
+from corekit.data.migrating import alone, transaction
+from corekit.data.revisions import CORE, VERSION_TABLE, Revisions
+from corekit.data.status import Status, heads_of, look
 from corekit.errors import SchemaError
 
+__all__ = ["CORE", "VERSION_TABLE", "Schema", "Status"]
+
 R = TypeVar("R")
-VERSION_TABLE = "corekit_alembic"
-_HERE = Path(__file__).parent / "migrations"
-_LOCK = 0x636F72656B6974  # "corekit": the advisory lock around a run
-_ONE_AT_A_TIME = Lock()  # Alembic keeps the run that is going on in variables of its modules, so this is one too
-
-
-@dataclass(frozen=True)
-class Status:
-    """Where a database stands: per branch (current, head); revisions that this code does not know."""
-
-    branches: Mapping[str, tuple[str | None, str]]
-    unknown: tuple[str, ...]
-
-    @property
-    def pending(self) -> tuple[str, ...]:
-        """Name the heads that the database has not reached."""
-        return tuple(head for current, head in self.branches.values() if current != head)
 
 
 class Schema:
-    """The schema of one database, made of the branches of the core and of the given plugins."""
+    """The schema of one database, made of the branches of the core and of the given plugins.
 
-    def __init__(self, database: Database, folders: Mapping[str, Path]) -> None:
+    `versions` tells the versions of all that is installed, `elsewhere` finds the branch of a plugin that is installed
+    but not one of the given ones.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        folders: Mapping[str, Path],
+        *,
+        versions: Callable[[], Mapping[str, str]] = dict,
+        elsewhere: Callable[[str], Path | None] = lambda _: None,
+    ) -> None:
         self._database = database
-        self._config = AlembicConfig()
-        self._config.set_main_option("script_location", str(_HERE))
-        self._config.set_main_option("path_separator", "newline")
-        locations = [_HERE / "versions", *folders.values()]
-        self._config.set_main_option(
-            "version_locations", "\n".join(str(folder).replace("%", "%%") for folder in locations)
-        )
+        self._folders = folders
+        self._versions = versions
+        self._elsewhere = elsewhere
+
+    @cached_property
+    def revisions(self) -> Revisions:
+        """The revisions of the core and of the given plugins."""
+        return Revisions(self._folders)
 
     async def status(self) -> Status:
         """Read where the database stands."""
-        return await self._run(self._status)
-
-    async def up(self, target: str = "heads") -> Status:
-        """Apply what is pending, in one run under a lock.
-
-        Raises:
-            SchemaError: the database has revisions that this code does not know.
-
-        """
-
-        def apply(connection: Connection) -> Status:
-            self._refuse_unknown(self._status(connection))
-            self._config.attributes["connection"] = connection
-            command.upgrade(self._config, target)
-            return self._status(connection)
-
-        return await self._run(apply)
-
-    async def down(self, target: str) -> Status:
-        """Take a branch back, for example `chat@base`."""
-
-        def apply(connection: Connection) -> Status:
-            self._refuse_unknown(self._status(connection))
-            self._config.attributes["connection"] = connection
-            command.downgrade(self._config, target)
-            return self._status(connection)
-
-        return await self._run(apply)
+        return await self._read(lambda connection: self._look(connection)[1])
 
     async def demand_current(self) -> None:
-        """Refuse a database that is behind this code, or ahead of it.
+        """Refuse a database that is behind this code, or ahead of it by more than expanding revisions.
 
         Raises:
             SchemaError: naming the revisions and the cure.
 
         """
-        status = await self.status()
-        self._refuse_unknown(status)
-        if status.pending:
-            raise SchemaError(f"pending migrations: {', '.join(status.pending)}; run `corekit migrate up` first")
+        _demand_current(await self.status())
 
-    def _refuse_unknown(self, status: Status) -> None:
-        if status.unknown:
-            raise SchemaError(
-                f"the database has revisions that this code does not know: {', '.join(status.unknown)}; it is newer "
-                "than the code, or a plugin was uninstalled: install the newer version or that plugin again"
-            )
+    async def up(self, target: str | None = None) -> Status:
+        """Apply what is pending of every branch, or of one up to `target`, while nobody else migrates.
 
-    def _status(self, connection: Connection) -> Status:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        current = set(context.get_current_heads())
-        scripts = ScriptDirectory.from_config(self._config)
-        known = {script.revision for script in scripts.walk_revisions()}
-        applied = {
-            script.revision
-            for revision in current & known
-            for script in scripts.iterate_revisions(revision, "base", implicit_base=True)
-        } | {revision for head in current & known for revision in _dependencies(scripts, head)}
-        branches = {}
-        for head in scripts.get_heads():
-            label = next(iter(sorted(scripts.get_revision(head).branch_labels)), head)
-            line = (
-                script for script in scripts.iterate_revisions(head, "base") if label in (script.branch_labels or ())
-            )
-            branches[label] = (next((script.revision for script in line if script.revision in applied), None), head)
-        return Status(branches, tuple(sorted(current - known)))
+        Raises:
+            SchemaError: the database has revisions that this code does not know; nothing was changed. If nothing is
+                pending and it can work with them, there is nothing to do.
 
-    async def _run(self, function: Callable[[Connection], R]) -> R:
-        async with _alone(), self._database.migrating() as connection:
-            if self._database.dialect == "postgresql":
-                await connection.execute(text("SET LOCAL statement_timeout = 0"))
-                await connection.execute(text("SET LOCAL lock_timeout = 0"))  # another process may migrate for long
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-                await connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-                result = await connection.run_sync(function)
-                await connection.commit()
-                return result
-            async with self._database.gate:  # BEGIN IMMEDIATE keeps other processes out as well
-                result = await connection.run_sync(function)
-                await connection.commit()
-                return result
+        """
+
+        def apply(connection: Connection) -> Status:
+            revisions, status = self._begin(connection)
+            if status.strangers:
+                if status.pending or status.refusal(strict=False):
+                    raise SchemaError(status.refusal(strict=True))
+                return status
+            for head in [target] if target else [head for _, head in status.branches.values()]:
+                self._alembic(connection, revisions, command.upgrade, head)
+            with transaction(connection):
+                for step in self._after_up():
+                    step(connection, revisions)
+            return self._begin(connection)[1]
+
+        return await self._alone(apply)
+
+    async def down(self, target: str, *, dependants: bool = False) -> Status:
+        """Take one branch back: `chat_0001`, what came after it is undone; `chat@base`, everything.
+
+        Raises:
+            SchemaError: other branches stand on what would be undone, and `dependants` does not say to undo them too.
+
+        """
+
+        def apply(connection: Connection) -> Status:
+            revisions, status = self._begin(connection)
+            if status.strangers:
+                raise SchemaError(status.refusal(strict=True))
+            if not dependants:
+                _demand_no_dependants(revisions, status, target)
+            self._alembic(connection, revisions, command.downgrade, target)
+            return self._begin(connection)[1]
+
+        return await self._alone(apply)
+
+    async def check(self) -> list[str]:
+        """Say what is wrong with the revisions, and where the database differs from the models.
+
+        Raises:
+            SchemaError: revisions are pending or unknown.
+
+        """
+
+        def compare(connection: Connection) -> list[str]:
+            revisions, status = self._look(connection)
+            _demand_current(status)
+            return drift(connection, status.branches, {*revisions.heads, *status.disabled})
+
+        return [*lint(self.revisions), *await self._read(compare)]
+
+    def _after_up(self) -> Iterable[Callable[[Connection, Revisions], None]]:
+        """List what belongs to every `up` after the revisions: in this order, on their connection, in one transaction.
+
+        SQLite rebuilds a table to change it, and its triggers are gone then; a step makes again what must be there.
+        Tests stop between revisions: a step leaves out what is not there yet.
+        """
+        return (self._record,)
+
+    def _record(self, connection: Connection, revisions: Revisions, heads: Iterable[str] | None = None) -> None:
+        current = heads_of(connection) if heads is None else heads
+        record(connection, revisions, current, self._versions())
+
+    def _look(self, connection: Connection) -> tuple[Revisions, Status]:
+        return look(connection, self.revisions, self._folders, self._elsewhere)
+
+    def _begin(self, connection: Connection) -> tuple[Revisions, Status]:
+        with transaction(connection):
+            return self._look(connection)
+
+    def _alembic(self, connection: Connection, revisions: Revisions, run: Any, target: str) -> None:
+        applied = partial(self._record, connection, revisions)  # in the transaction of the revision
+        revisions.config.attributes.update(connection=connection, applied=applied)
+        run(revisions.config, target)
+        if connection.dialect.name == "postgresql":
+            connection.rollback()  # each revision has committed; this ends the reads after the last
+
+    async def _alone(self, function: Callable[[Connection], R]) -> R:
+        async with alone(self._database) as connection:
+            return await connection.run_sync(function)
+
+    async def _read(self, function: Callable[[Connection], R]) -> R:
+        work = self._database.work("service", readonly=True)
+        try:
+            return await (await work.session.connection()).run_sync(function)
+        finally:
+            await work.close()
 
 
-@asynccontextmanager
-async def _alone() -> AsyncGenerator[None]:
-    """Keep other kits of this process out, whichever loop they run in."""
-    while not _ONE_AT_A_TIME.acquire(blocking=False):  # noqa: ASYNC110  # an asyncio lock belongs to one loop
-        await asyncio.sleep(0.01)
-    try:
-        yield
-    finally:
-        _ONE_AT_A_TIME.release()
+def _demand_current(status: Status) -> None:
+    if refusal := status.refusal(strict=bool(status.pending)):
+        raise SchemaError(refusal)
+    if status.pending:
+        raise SchemaError(f"pending migrations: {', '.join(status.pending)}; run `corekit migrate up` first")
 
 
-def _dependencies(scripts: ScriptDirectory, revision: str) -> set[str]:
-    """Follow `depends_on`: Alembic's version table shows only the leaf."""
-    found: set[str] = set()
-    stack: list[Any] = [scripts.get_revision(revision)]
-    while stack:
-        script = stack.pop()
-        for name in (*(script._all_down_revisions or ()), *(script._resolved_dependencies or ())):  # noqa: SLF001
-            if name not in found:
-                found.add(name)
-                stack.append(scripts.get_revision(name))
-    return found
+def _demand_no_dependants(revisions: Revisions, status: Status, target: str) -> None:
+    branch = target.removesuffix("@base")
+    current = {name: now for name, (now, _) in status.branches.items() if now} | dict(status.disabled)
+    applied = revisions.applied(current.values())
+    line = revisions.line(branch if branch != target else revisions.branch(target))
+    if branch == target and target not in line:
+        raise SchemaError(f"this code has no revision {target}")
+    leaving = line if branch != target else line[line.index(target) + 1 :]
+    if others := revisions.dependants(set(leaving) & applied, applied):
+        cures = ", ".join(f"`corekit migrate remove {other}`" for other in others)
+        raise SchemaError(f"{', '.join(others)} would lose what they stand on with {branch}; first run {cures}")

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from corekit.data.base import Id, Instant
+from corekit.data.base import Id, Instant, Json
 
 revision = "core_0002"
 down_revision = "core_0001"
@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("version", sa.Text(), nullable=False),
         sa.Column("head", sa.Text(), nullable=False),
+        sa.Column("revisions", Json(), nullable=False),
         sa.Column("updated_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_corekit_plugin"),
     )
