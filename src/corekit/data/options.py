@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -99,6 +101,22 @@ def prepare_file(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        sqlite3.connect(path).close()
+        _demand_wal(path)
     except OSError as error:
         raise ConfigError(f"cannot use {path}: {error.strerror}") from None
+
+
+def _demand_wal(path: Path) -> None:
+    """Switch the file to WAL; of processes that do so at once, SQLite turns all but one away without waiting."""
+    for left in reversed(range(50)):
+        with closing(sqlite3.connect(path)) as connection:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError:
+                if not left:
+                    raise
+                time.sleep(0.1)
+            except sqlite3.DatabaseError:  # no database: the first statement will say so
+                return
+            else:
+                return
