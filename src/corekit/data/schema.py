@@ -76,7 +76,7 @@ class Schema:
                 if status.pending or status.refusal(strict=False):
                     raise SchemaError(status.refusal(strict=True))
                 return status
-            for head in [target] if target else [head for _, head in status.branches.values()]:
+            for head in [target] if target else status.pending:
                 self._alembic(connection, revisions, command.upgrade, head)
             with transaction(connection):
                 for step in self._after_up():

@@ -1,21 +1,24 @@
 """Every revision of every branch: up, down and up again, one at a time, with rows in every table."""
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from branches import WIDEN, Step, opened, schema, write
+from branches import WIDEN, Step, execute, opened, schema, write
 from sqlalchemy import Column, Connection, MetaData, Table, insert, select
 
 from corekit import Corekit
 from corekit.assembly import discover
 from corekit.data import Database, DatabaseSettings
+from corekit.data.lint import lint
 from corekit.data.migrating import alone, transaction
 from corekit.data.schema import VERSION_TABLE, Schema
 from corekit.errors import SchemaError
 
+HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "migrations.md"
 Rows = dict[str, list[dict[str, Any]]]
 
 PARENT_AND_CHILD = Step(
@@ -61,6 +64,25 @@ async def test_rows_survive_a_table_that_is_rebuilt_below_them(database: Databas
     notes = write(tmp_path / "notes", "notes", PARENT_AND_CHILD, WIDEN, FILL, INDEX)
     async with opened(database, tmp_path) as base:
         assert await walk(base, schema(base, notes=notes)) == 6
+
+
+async def test_the_how_to_tells_the_truth(database: DatabaseSettings, tmp_path: Path) -> None:
+    """Its example goes up and down on chat's real first revision, and keeps the rule."""
+    (chat,) = (plugin for plugin in discover(None) if plugin.name == "chat")
+    assert chat.migrations
+    folder = tmp_path / "chat"
+    folder.mkdir()
+    (folder / "chat_0001.py").write_text((chat.migrations / "chat_0001.py").read_text("utf-8"), "utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", HOW_TO.read_text("utf-8"), re.DOTALL)
+    (folder / "chat_0002.py").write_text(example, "utf-8")
+    async with opened(database, tmp_path) as base:
+        one = schema(base, chat=folder)
+        assert lint(one.revisions) == []
+        assert await walk(base, one) == 4
+        await one.down("chat_0001")
+        if base.dialect == "sqlite":
+            (made,) = await execute(base, "SELECT sql FROM sqlite_master WHERE name = 'chat_message'")
+            assert "WITHOUT ROWID" in made[0]
 
 
 async def walk(database: Database, one: Schema) -> int:
