@@ -17,6 +17,8 @@ PERSONAL = re.compile(
     r"|owner|created_by|metadata|payload|error|data)($|_)"
 )
 NOT_PERSONAL = {
+    ("corekit_plugin", "name"): "of a plugin",
+    ("corekit_policy", "name"): "of a table or a function",
     ("corekit_job", "owner"): "the worker that holds the lease",
     ("auth_users", "app_metadata"): "which ways to sign in there are; written by the server alone",
 }
