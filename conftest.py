@@ -7,16 +7,36 @@ from pathlib import Path
 import pytest
 
 from corekit.data import DatabaseSettings
-from corekit.testing import FakeClock, PostgresServer
+from corekit.testing import FakeClock, NatsServer, PostgresServer, ValkeyServer
 
 DATABASES = os.environ.get("COREKIT_TEST_DATABASES", "sqlite,postgresql").split(",")
+
+
+class Hasty(PostgresServer):
+    """A machine that loses its power loses the test too."""
+
+    options = ("-c", "fsync=off")
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """Run one PostgreSQL server per test process."""
-    with PostgresServer.started() as server:
+    with Hasty.started() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """Run one Valkey server per test process; its tests share its keys and channels."""
+    with ValkeyServer.started() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def nats_url() -> Iterator[str]:
+    """Run one NATS server per test process; its tests share its subjects."""
+    with NatsServer.started() as server:
+        yield server.url
 
 
 @pytest.fixture

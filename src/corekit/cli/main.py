@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from corekit.cli.config import config
 from corekit.cli.describe import openapi, plugins
+from corekit.cli.dev import dev
 from corekit.cli.migrate import migrate
 from corekit.cli.options import PortInUse
 from corekit.cli.serve import serve, worker
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (serve, worker, migrate, plugins, config, openapi):
+for command in (serve, worker, migrate, plugins, config, openapi, dev):
     cli.add_command(command)
 
 
