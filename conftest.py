@@ -1,5 +1,6 @@
 """Fixtures that every test shares: a database of its own, on each engine."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,9 +60,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture
-def database(database_url: str) -> DatabaseSettings:
-    """Say how a kit reaches the empty database, once per engine."""
-    return DatabaseSettings(url=database_url)
+def database(database_url: str, request: pytest.FixtureRequest) -> DatabaseSettings:
+    """Say how a kit reaches the empty database, once per engine; on PostgreSQL each part of it has its own role."""
+    if database_url.startswith("sqlite"):
+        return DatabaseSettings(url=database_url)
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return asyncio.run(server.settings(database_url))
 
 
 @pytest.fixture

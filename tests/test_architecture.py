@@ -193,6 +193,7 @@ def test_purposes_are_few_and_each_says_why(tmp_path: Path) -> None:
     assert sorted(kit.purposes) == [
         "auth",
         "auth.authenticate",
+        "auth.directory",
         "auth.keys",
         "auth.prune",
         "auth.sign-in",

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from corekit import NOBODY, Actor, Client, Context, Corekit, Event, Plugin, Settings, emit, enqueue, job
 from corekit.context import Proof
-from corekit.data import LaneSpec
+from corekit.data import DatabaseSettings, LaneSpec
 from corekit.data.outbox import OutboxRow
 from corekit.errors import Forbidden, InsideContext, PluginError, ReadonlyContext, Refused, Unauthenticated
 from corekit.testing import FakeClock, act_as, make_kit
@@ -43,9 +43,9 @@ class Notes(Plugin[Settings]):
 
 
 @pytest.fixture
-async def kit(database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Corekit]:
+async def kit(database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Corekit]:
     """Start a kit whose outbox nobody empties."""
-    async with make_kit([Notes()], database=database_url, tmp_path=tmp_path, clock=clock, settings=SETTINGS) as kit:
+    async with make_kit([Notes()], database=database, tmp_path=tmp_path, clock=clock, settings=SETTINGS) as kit:
         yield kit
 
 

@@ -14,6 +14,8 @@ from typing_extensions import TypeForm
 
 from corekit.data import Database, Keyring, Lane, LaneSpec, Work
 from corekit.data.ending import to_the_end
+from corekit.data.engines import Rights
+from corekit.data.policy import Identity
 from corekit.errors import Forbidden, Invalid, ReadonlyContext, Refused, Unauthenticated
 from corekit.hooks import Hooks
 from corekit.values import Clock, parse_id, uuid7
@@ -167,7 +169,8 @@ class Caller:
         leave = database.enter(readonly=readonly, task=task)
         refused: Refused | None = None
         try:
-            work = database.work("service" if self.actor.kind == "system" else "app", readonly=readonly)
+            rights: Rights = "service" if self.actor.kind == "system" else "app"
+            work = database.work(rights, readonly=readonly, identity=self.identity)
             context = Context(self, work)
             try:
                 try:
@@ -191,6 +194,12 @@ class Caller:
     def person(self) -> Actor | None:
         """Whom this is done for: whoever an elevated caller acts for, otherwise the actor; nobody is no person."""
         return self.on_behalf_of or (self.actor if self.actor.kind in {"user", "service"} else None)
+
+    @property
+    def identity(self) -> Identity:
+        """Whom policies see."""
+        actor = None if self.actor.kind == "nobody" else self.actor.id
+        return Identity(actor, self.tenant, self.kit.permissions(self.actor))
 
     def demand_free(self, verb: str) -> None:
         """Refuse to run a verb that takes `caller` while this task holds a context (InsideContext)."""

@@ -13,9 +13,10 @@ from typing_extensions import TypeForm
 from corekit.assembly import discover, handlers_of, known_tags, migrations_of, order, versions
 from corekit.context import NOBODY, Actor, Caller, Client, Context, Kit
 from corekit.contracts.auth import Denied, authenticate
-from corekit.data import Database, DatabaseSettings, Keyring, Lane, LaneSpec
+from corekit.data import Base, Database, DatabaseSettings, Keyring, Lane, LaneSpec
 from corekit.data.crypto import KeyringSettings
 from corekit.data.lanes import lanes_for
+from corekit.data.policy import policies
 from corekit.data.schema import Schema
 from corekit.errors import ConfigError, PluginError, Unauthenticated
 from corekit.guard import PURPOSE as LIMITS_PURPOSE
@@ -93,6 +94,7 @@ class Corekit(Kit):
             self.demand_purpose(handler.purpose)
         folders = {p.name: p.migrations for p in self.plugins if p.migrations}
         self.schema = Schema(self.database, folders, versions=versions, elsewhere=migrations_of)
+        self.database.policies = policies(Base.metadata, ["corekit_", *(f"{plugin.name}_" for plugin in self.plugins)])
         self.health = Health(self._checks())
         self._lanes = lanes_for(self.database)
         self._services: dict[Any, Any] = {}
@@ -221,6 +223,7 @@ class Corekit(Kit):
         stack.push_async_callback(self.database.stop)
         migrate = self.env == "dev" if self.settings.migrate is None else self.settings.migrate
         await (self.schema.up() if migrate else self.schema.demand_current())
+        await self.schema.demand_policed(dev=self.env == "dev")
         await self._lanes.start()
         stack.push_async_callback(self._lanes.stop)
         stack.callback(self._services.clear)

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from corekit import Actor, Event, emit
+from corekit.data import DatabaseSettings
 from corekit.data.ending import to_the_end
 from corekit.testing import make_kit
 
@@ -17,9 +18,9 @@ class Ended(Event, frozen=True, tag="test.ended"):
     """Something."""
 
 
-async def test_a_cancelled_context_leaves_the_database_free(database_url: str, tmp_path: Path) -> None:
+async def test_a_cancelled_context_leaves_the_database_free(database: DatabaseSettings, tmp_path: Path) -> None:
     """The task and its traceback are kept: a cursor in one of its frames must not keep the lock."""
-    async with make_kit([], database=database_url, tmp_path=tmp_path) as kit:
+    async with make_kit([], database=database, tmp_path=tmp_path) as kit:
 
         async def work() -> None:
             async with kit.context(Actor("alice")) as ctx:
@@ -36,10 +37,12 @@ async def test_a_cancelled_context_leaves_the_database_free(database_url: str, t
             await emit(ctx, Ended())
 
 
-async def test_a_cancel_during_the_commit_does_not_drop_what_waited_for_it(database_url: str, tmp_path: Path) -> None:
+async def test_a_cancel_during_the_commit_does_not_drop_what_waited_for_it(
+    database: DatabaseSettings, tmp_path: Path
+) -> None:
     """Whenever the cancel comes: the calls are made if, and only if, the rows are there."""
     settings = {"jobs": {"worker": False}}
-    async with make_kit([], database=database_url, tmp_path=tmp_path, settings=settings) as kit:
+    async with make_kit([], database=database, tmp_path=tmp_path, settings=settings) as kit:
         for number in range(40):
             told: list[int] = []
 

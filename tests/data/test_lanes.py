@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from corekit import Actor, Corekit, emit
-from corekit.data import Lane, LaneSpec
+from corekit.data import DatabaseSettings, Lane, LaneSpec
 from corekit.errors import Conflict, TooMany, Unavailable
 from corekit.events import Event
 from corekit.testing import make_kit
@@ -62,9 +62,9 @@ WRITE = LaneSpec("test.write", on_sqlite, on_postgresql, key=lambda entry: entry
 
 
 @pytest.fixture
-async def kit(database_url: str, tmp_path: Path) -> AsyncGenerator[Corekit]:
+async def kit(database: DatabaseSettings, tmp_path: Path) -> AsyncGenerator[Corekit]:
     """Start a kit with two rooms to write into."""
-    async with make_kit(database=database_url, tmp_path=tmp_path, settings=SETTINGS) as kit:
+    async with make_kit(database=database, tmp_path=tmp_path, settings=SETTINGS) as kit:
         async with kit.database.engine().begin() as connection:
             for statement in MAKE:
                 await connection.execute(text(statement))
@@ -149,8 +149,8 @@ async def test_contexts_and_lanes_wait_for_each_other_without_deadlock(kit: Core
         assert (await ctx.session.execute(text("SELECT count(*) FROM corekit_outbox"))).scalar() == 200
 
 
-async def test_a_stop_answers_everything_that_was_accepted(database_url: str, tmp_path: Path) -> None:
-    async with make_kit(database=database_url, tmp_path=tmp_path, settings=SETTINGS) as kit:
+async def test_a_stop_answers_everything_that_was_accepted(database: DatabaseSettings, tmp_path: Path) -> None:
+    async with make_kit(database=database, tmp_path=tmp_path, settings=SETTINGS) as kit:
         async with kit.database.engine().begin() as connection:
             for statement in MAKE:
                 await connection.execute(text(statement))
@@ -161,7 +161,7 @@ async def test_a_stop_answers_everything_that_was_accepted(database_url: str, tm
         assert await asyncio.gather(*tasks) == list(range(1, 301))
     with pytest.raises(Unavailable, match="shutting down"):
         await lane.append(Entry("a", "late"))
-    async with make_kit(database=database_url, tmp_path=tmp_path, settings=SETTINGS) as kit:
+    async with make_kit(database=database, tmp_path=tmp_path, settings=SETTINGS) as kit:
         assert len(await stored(kit)) == 300
 
 

@@ -101,9 +101,9 @@ async def test_every_postgresql_connection_hears_its_settings(postgres_url: str,
             assert heard == expected
 
 
-async def test_what_fails_does_not_tell_its_parameters(database_url: str, tmp_path: Path) -> None:
+async def test_what_fails_does_not_tell_its_parameters(database: DatabaseSettings, tmp_path: Path) -> None:
     """An error's text reaches logs and the job table."""
-    async with make_kit(database=database_url, tmp_path=tmp_path) as kit:
+    async with make_kit(database=database, tmp_path=tmp_path) as kit:
         for caller in (kit.caller(), kit.caller().system("corekit.jobs")):
             async with caller.begin(readonly=True) as ctx:
                 with pytest.raises(Exception, match="nowhere") as caught:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from corekit import Actor, Corekit
-from corekit.data import Base
+from corekit.data import Base, DatabaseSettings
 from corekit.data.base import from_micros, to_micros
 from corekit.testing import make_kit
 from corekit.values import uuid7
@@ -49,9 +49,9 @@ MOMENT = datetime(2030, 1, 1, 17, 30, 0, 123457, tzinfo=INDIA)
 
 
 @pytest.fixture
-async def kit(database_url: str, tmp_path: Path) -> AsyncGenerator[Corekit]:
+async def kit(database: DatabaseSettings, tmp_path: Path) -> AsyncGenerator[Corekit]:
     """Start a kit beside a table of every type."""
-    async with make_kit(database=database_url, tmp_path=tmp_path) as kit:
+    async with make_kit(database=database, tmp_path=tmp_path) as kit:
         async with kit.database.engine().begin() as connection:
             await connection.run_sync(Own.metadata.create_all)
         yield kit

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from corekit import Corekit
+from corekit.data import DatabaseSettings
 from corekit.errors import Unavailable
 from corekit.guard import (
     PURPOSE,
@@ -29,9 +30,9 @@ ACCOUNT = Rule("test.account", 5, 60, 3, "account")
 
 
 @pytest.fixture
-async def kit(database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Corekit]:
+async def kit(database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Corekit]:
     """Start a kit without plugins."""
-    async with make_kit(database=database_url, tmp_path=tmp_path, clock=clock) as kit:
+    async with make_kit(database=database, tmp_path=tmp_path, clock=clock) as kit:
         yield kit
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from corekit import Actor, Context, Event, Plugin, Settings, emit, enqueue, job, on
+from corekit.data import DatabaseSettings
 from corekit.testing import make_kit, settle
 
 
@@ -43,11 +44,11 @@ class Ears(Plugin[Settings]):
         self.heard.append(("work", n, None))
 
 
-async def test_every_listener_hears_of_committed_work(database_url: str, tmp_path: Path) -> None:
+async def test_every_listener_hears_of_committed_work(database: DatabaseSettings, tmp_path: Path) -> None:
     """A rolled-back event is never heard; a committed one reaches each listener, failing ones again."""
     ears = Ears()
     settings = {"jobs": {"backoff": 0.01, "poll": 0.05}}
-    async with make_kit([ears], database=database_url, tmp_path=tmp_path, settings=settings) as kit:
+    async with make_kit([ears], database=database, tmp_path=tmp_path, settings=settings) as kit:
         with pytest.raises(RuntimeError):
             async with kit.context(Actor("alice")) as ctx:
                 await emit(ctx, Happened(n=1))
@@ -61,10 +62,10 @@ async def test_every_listener_hears_of_committed_work(database_url: str, tmp_pat
     assert sorted(ears.heard, key=str) == [("first", 2, alice), ("second", 2, alice), ("work", 2, None)]
 
 
-async def test_a_commit_wakes_the_worker_at_once(database_url: str, tmp_path: Path) -> None:
+async def test_a_commit_wakes_the_worker_at_once(database: DatabaseSettings, tmp_path: Path) -> None:
     """The poll is an hour away, so only the wake-up can have done it."""
     ears = Ears()
-    async with make_kit([ears], database=database_url, tmp_path=tmp_path, settings={"jobs": {"poll": 3600}}) as kit:
+    async with make_kit([ears], database=database, tmp_path=tmp_path, settings={"jobs": {"poll": 3600}}) as kit:
         await asyncio.sleep(0.05)
         async with kit.context(Actor("alice")) as ctx:
             await enqueue(ctx, ears.work, 1)

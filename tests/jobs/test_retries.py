@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from corekit import Actor, Caller, Context, Corekit, Event, Plugin, Settings, emit, enqueue, job, on
+from corekit.data import DatabaseSettings
 from corekit.data.outbox import JobRow
 from corekit.errors import Forbidden, Refused
 from corekit.jobs import Bury, Retry
@@ -70,10 +71,12 @@ def failing() -> Failing:
 
 
 @pytest.fixture
-async def kit(failing: Failing, database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Corekit]:
+async def kit(
+    failing: Failing, database: DatabaseSettings, tmp_path: Path, clock: FakeClock
+) -> AsyncGenerator[Corekit]:
     """Start a kit with a clock that stands still, so that a retry waits for the test."""
     settings = {"jobs": {"poll": 0.02, "backoff": 10.0, "backoff_max": 25.0}}
-    async with make_kit([failing], database=database_url, tmp_path=tmp_path, clock=clock, settings=settings) as kit:
+    async with make_kit([failing], database=database, tmp_path=tmp_path, clock=clock, settings=settings) as kit:
         yield kit
 
 

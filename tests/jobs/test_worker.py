@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from corekit import Actor, Caller, Context, Corekit, Event, Plugin, Settings, emit, enqueue, job, on
+from corekit.data import DatabaseSettings
 from corekit.data.outbox import JobRow, OutboxRow
 from corekit.testing import FakeClock, make_kit, settle
 
@@ -87,9 +88,9 @@ def start(
 
 
 @pytest.fixture
-async def kit(work: Work, database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Corekit]:
+async def kit(work: Work, database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Corekit]:
     """Start a kit with a clock that stands still."""
-    async with start(work, database_url, tmp_path, clock) as kit:
+    async with start(work, database, tmp_path, clock) as kit:
         yield kit
 
 
@@ -145,8 +146,8 @@ async def test_a_key_is_unique_among_open_jobs_of_its_tag(kit: Corekit, work: Wo
     assert 7 in work.ran
 
 
-async def test_the_urgent_come_first(work: Work, database_url: str, tmp_path: Path, clock: FakeClock) -> None:
-    async with start(work, database_url, tmp_path, clock, concurrency=1) as kit:
+async def test_the_urgent_come_first(work: Work, database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> None:
+    async with start(work, database, tmp_path, clock, concurrency=1) as kit:
         async with kit.context(Actor("alice")) as ctx:
             for n, priority in ((1, 0), (2, 5), (3, -1), (4, 5)):
                 await enqueue(ctx, work.note, n, priority=priority)
@@ -167,8 +168,8 @@ async def test_who_lost_the_lease_does_not_commit(
     assert (work.ran, work.done) == ([1], [])
 
 
-async def test_a_long_job_keeps_its_lease(work: Work, database_url: str, tmp_path: Path) -> None:
-    async with start(work, database_url, tmp_path, lease=0.9) as kit:
+async def test_a_long_job_keeps_its_lease(work: Work, database: DatabaseSettings, tmp_path: Path) -> None:
+    async with start(work, database, tmp_path, lease=0.9) as kit:
         await ask(kit, work.long, 1)
         await work.started.wait()
         await asyncio.sleep(2)
@@ -178,15 +179,15 @@ async def test_a_long_job_keeps_its_lease(work: Work, database_url: str, tmp_pat
 
 
 async def test_a_stop_lets_running_jobs_finish_and_keeps_their_leases(
-    work: Work, database_url: str, tmp_path: Path
+    work: Work, database: DatabaseSettings, tmp_path: Path
 ) -> None:
     """Another worker would take the job over as soon as its lease ends."""
     other = Work()
     async with AsyncExitStack() as first, AsyncExitStack() as second:
-        kit = await first.enter_async_context(start(work, database_url, tmp_path, lease=0.9))
+        kit = await first.enter_async_context(start(work, database, tmp_path, lease=0.9))
         await ask(kit, work.long, 1)
         await work.started.wait()
-        successor = await second.enter_async_context(start(other, database_url, tmp_path))
+        successor = await second.enter_async_context(start(other, database, tmp_path))
         asyncio.get_running_loop().call_later(1.8, work.finish.set)
         await first.aclose()
         await settle(successor)
@@ -194,29 +195,27 @@ async def test_a_stop_lets_running_jobs_finish_and_keeps_their_leases(
     assert work.done + other.done == [1]
 
 
-async def test_a_stop_gives_back_what_does_not_finish(work: Work, database_url: str, tmp_path: Path) -> None:
-    async with start(work, database_url, tmp_path, stop=0.1) as kit:
+async def test_a_stop_gives_back_what_does_not_finish(work: Work, database: DatabaseSettings, tmp_path: Path) -> None:
+    async with start(work, database, tmp_path, stop=0.1) as kit:
         await ask(kit, work.long, 1)
         await work.started.wait()
-    async with make_kit(
-        [Work()], database=database_url, tmp_path=tmp_path, settings={"jobs": {"worker": False}}
-    ) as kit:
+    async with make_kit([Work()], database=database, tmp_path=tmp_path, settings={"jobs": {"worker": False}}) as kit:
         (row,) = await jobs(kit)
         assert (row.state, row.attempts, row.owner) == ("queued", 0, None)
     assert work.done == []
 
 
-async def test_a_stop_at_any_moment_leaves_no_lease(work: Work, database_url: str, tmp_path: Path) -> None:
+async def test_a_stop_at_any_moment_leaves_no_lease(work: Work, database: DatabaseSettings, tmp_path: Path) -> None:
     """Also while it claims: what was claimed is run or given back, never left to its lease."""
     for pause in (0, 0.001, 0.003, 0.01):
-        async with start(work, database_url, tmp_path) as kit:
+        async with start(work, database, tmp_path) as kit:
             async with kit.context(Actor("alice")) as ctx:
                 for n in range(5):
                     await enqueue(ctx, work.note, n)
             await asyncio.sleep(pause)
-        async with make_kit([], database=database_url, tmp_path=tmp_path, settings={"jobs": {"worker": False}}) as kit:
+        async with make_kit([], database=database, tmp_path=tmp_path, settings={"jobs": {"worker": False}}) as kit:
             assert {row.state for row in await jobs(kit)} <= {"queued"}
-    async with start(work, database_url, tmp_path) as kit:
+    async with start(work, database, tmp_path) as kit:
         await settle(kit)
     assert Counter(work.ran) == dict.fromkeys(range(5), 4)
     assert Counter(work.done) == dict.fromkeys(range(5), 4)

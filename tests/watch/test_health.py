@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from corekit import Plugin, Settings
+from corekit.data import DatabaseSettings
 from corekit.testing import make_kit
 from corekit.watch import Check, Health, health
 
@@ -67,14 +68,14 @@ async def test_who_drains_gets_no_more_traffic(probe: Probe) -> None:
     assert await asked.ready() == (False, {"disk": "ok"})
 
 
-async def test_a_kit_asks_its_database_and_its_plugins(database_url: str, tmp_path: Path) -> None:
+async def test_a_kit_asks_its_database_and_its_plugins(database: DatabaseSettings, tmp_path: Path) -> None:
     class Checked(Plugin[Settings]):
         name = "checked"
 
         def health(self) -> Iterable[Check]:
             yield Check("provider", Probe(), required=False)
 
-    async with make_kit([Checked()], database=database_url, tmp_path=tmp_path) as kit:
+    async with make_kit([Checked()], database=database, tmp_path=tmp_path) as kit:
         assert await kit.health.ready() == (True, {"database": "ok", "provider": "ok"})
         health_after = kit.health
     health_after.reset()

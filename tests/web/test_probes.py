@@ -5,16 +5,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from corekit.data import DatabaseSettings
 from corekit.testing import make_kit, serve
 from corekit.watch import health
 
 
 async def test_live_never_asks_and_ready_asks_everything(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "FRESH", 0.0)
     async with (
-        make_kit(database=database_url, tmp_path=tmp_path) as kit,
+        make_kit(database=database, tmp_path=tmp_path) as kit,
         serve(kit) as url,
         httpx.AsyncClient(base_url=url) as http,
     ):

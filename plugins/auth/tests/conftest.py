@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Executable, text
 
 from corekit import Caller, Client, Corekit
+from corekit.data import DatabaseSettings
 from corekit.testing import FakeClock, make_kit
 from corekit.web import create_app
 from corekit_auth import AuthPlugin
@@ -27,10 +28,12 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def kit(database_url: str, tmp_path: Path, clock: FakeClock, settings: dict[str, Any]) -> AsyncGenerator[Corekit]:
+async def kit(
+    database: DatabaseSettings, tmp_path: Path, clock: FakeClock, settings: dict[str, Any]
+) -> AsyncGenerator[Corekit]:
     """Start a kit with auth, on each database."""
     tables = {"auth": settings, "jobs": {"worker": False}}
-    async with make_kit([AuthPlugin()], database=database_url, tmp_path=tmp_path, clock=clock, settings=tables) as kit:
+    async with make_kit([AuthPlugin()], database=database, tmp_path=tmp_path, clock=clock, settings=tables) as kit:
         yield kit
 
 

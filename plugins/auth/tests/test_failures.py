@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from corekit import Corekit
+from corekit.data import DatabaseSettings
 from corekit.testing import FakeClock, make_kit
 from corekit_auth import AuthPlugin, AuthSettings
 from corekit_auth.errors import OverRequestRate
@@ -57,8 +58,8 @@ async def test_buckets_do_not_touch(kit: Corekit) -> None:
     assert await guess(kit, failures) > 0
 
 
-async def test_they_outlive_a_restart(database_url: str, tmp_path: Path, clock: FakeClock) -> None:
+async def test_they_outlive_a_restart(database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> None:
     failures = Failures(AuthSettings(failures_free=2))
     for expected in (False, False, True, True):
-        async with make_kit([AuthPlugin()], database=database_url, tmp_path=tmp_path, clock=clock) as kit:
+        async with make_kit([AuthPlugin()], database=database, tmp_path=tmp_path, clock=clock) as kit:
             assert (await guess(kit, failures) > 0) == expected

@@ -12,6 +12,7 @@ from sqlalchemy import text, update
 
 from corekit import Actor, Caller, Corekit, Plugin, Settings, implements
 from corekit.contracts.auth import Denied, authenticate
+from corekit.data import DatabaseSettings
 from corekit.testing import FakeClock, make_kit
 from corekit_auth import AuthPlugin, AuthSettings
 from corekit_auth.errors import BadJwt, NoAuthorization
@@ -172,10 +173,10 @@ class NosyPlugin(Plugin[Settings]):
 
 
 async def test_a_refused_token_of_ours_never_reaches_the_next(
-    database_url: str, tmp_path: Path, clock: FakeClock
+    database: DatabaseSettings, tmp_path: Path, clock: FakeClock
 ) -> None:
     nosy = NosyPlugin()
-    async with make_kit([AuthPlugin(), nosy], database=database_url, tmp_path=tmp_path, clock=clock) as kit:
+    async with make_kit([AuthPlugin(), nosy], database=database, tmp_path=tmp_path, clock=clock) as kit:
         service = kit.get(AuthService)
         pair = await service.sign_up(kit.caller(), email="ann@example.org", password="correct horse battery")
         async with kit.caller().system(SIGN_IN).begin() as ctx:

@@ -15,6 +15,7 @@ from corekit.context import Actor, Caller, Context, Kit
 from corekit.contracts.auth import Auth, Denied, User, authenticate
 from corekit.contracts.messaging import Conversation, CreateConversation, Messaging, PostMessage, Sent
 from corekit.contracts.realtime import ChannelLog, Namespace, Online, Presence, Publication, Realtime, method_of
+from corekit.data import DatabaseSettings
 from corekit.hooks import implements
 from corekit.kit import Corekit
 from corekit.plugin import Plugin
@@ -197,14 +198,14 @@ MakeWorld = Callable[..., Any]
 
 
 @pytest.fixture
-def make_world(database_url: str, tmp_path: Path, clock: FakeClock) -> MakeWorld:
+def make_world(database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> MakeWorld:
     """Give a way to start a kit with chat, other plugins and other settings; rates are off unless set."""
 
     @asynccontextmanager
     async def make(*plugins: Plugin[Any], **settings: Any) -> AsyncGenerator[World]:
         chat = ChatPlugin(ChatSettings(**{"limits": False, **settings}))
         every = [AccountsPlugin(), GatewayPlugin(), chat, *plugins]
-        async with make_kit(every, database=database_url, tmp_path=tmp_path, clock=clock) as kit:
+        async with make_kit(every, database=database, tmp_path=tmp_path, clock=clock) as kit:
             yield World(kit)
 
     return make

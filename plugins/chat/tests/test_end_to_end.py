@@ -19,6 +19,7 @@ from centrifuge import (
     UnsubscribedContext,
 )
 
+from corekit.data import DatabaseSettings
 from corekit.testing import make_kit, serve
 from corekit_chat import ChatPlugin, ChatSettings
 
@@ -82,10 +83,10 @@ async def until(found: Callable[[], Any]) -> None:
 
 
 @pytest.fixture
-async def meet(database_url: str, tmp_path: Path) -> AsyncGenerator[Callable[[], Any]]:
+async def meet(database: DatabaseSettings, tmp_path: Path) -> AsyncGenerator[Callable[[], Any]]:
     """Serve the three plugins and give a way to meet a new person there."""
     plugins = [accounts.AuthPlugin(), gateway.RealtimePlugin(), ChatPlugin(ChatSettings(hint_interval=0.02))]
-    async with make_kit(plugins, database=database_url, tmp_path=tmp_path) as kit, serve(kit) as base:
+    async with make_kit(plugins, database=database, tmp_path=tmp_path) as kit, serve(kit) as base:
         people: list[Person] = []
 
         @asynccontextmanager

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from corekit import Actor, Context, implements
 from corekit.contracts.realtime import Grant, Publication, SubscribeRequest, can_subscribe
+from corekit.data import DatabaseSettings
 from corekit.kit import Corekit
 from corekit.testing import make_kit, serve
 from corekit.values import parse_id
@@ -60,10 +61,10 @@ class SlowTownPlugin(TownPlugin):
         await self.realtime.publish(ROOM, b"%d" % place, offset=place)
 
 
-async def test_what_is_committed_while_the_plugins_are_asked_is_not_lost(database_url: str) -> None:
+async def test_what_is_committed_while_the_plugins_are_asked_is_not_lost(database: DatabaseSettings) -> None:
     town = SlowTownPlugin()
     async with AsyncExitStack() as stack:
-        kit = await stack.enter_async_context(make_kit([RealtimePlugin(), town], database=database_url))
+        kit = await stack.enter_async_context(make_kit([RealtimePlugin(), town], database=database))
         async with kit.context(Actor.system("town")) as ctx:
             await ctx.session.execute(text("CREATE TABLE town_log (channel VARCHAR(36), place INTEGER)"))
         await town.write(kit, 1)

@@ -6,6 +6,7 @@ from corekit.data.engines import Database, Work
 from corekit.data.lanes import Lane, LaneSpec
 from corekit.data.options import DatabaseSettings, SqliteSettings
 from corekit.data.pii import PII
+from corekit.data.policy import Policy, Predicate, actor, current_tenant, has_permission
 
 __all__ = [
     "PII",
@@ -18,6 +19,11 @@ __all__ = [
     "Keyring",
     "Lane",
     "LaneSpec",
+    "Policy",
+    "Predicate",
     "SqliteSettings",
     "Work",
+    "actor",
+    "current_tenant",
+    "has_permission",
 ]

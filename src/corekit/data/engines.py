@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,8 +12,10 @@ from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.util import await_only
 
+from corekit.data import policy_postgresql, policy_sqlite
 from corekit.data.ending import to_the_end
 from corekit.data.options import DatabaseSettings, database_url, pragmas, prepare_file, server_settings
+from corekit.data.policy import Identity, Policy
 from corekit.errors import InsideContext, PluginError, ReadonlyContext
 from corekit.watch.logs import get_logger
 
@@ -23,8 +25,11 @@ Rights = Literal["app", "service"]
 class Work:
     """One transaction's hold on the database: nothing is borrowed until its session runs a statement."""
 
-    def __init__(self, database: "Database", engine: AsyncEngine, *, readonly: bool) -> None:
+    def __init__(
+        self, database: "Database", engine: AsyncEngine, *, readonly: bool, identity: Identity | None = None
+    ) -> None:
         self.readonly = readonly
+        self.identity = identity
         self.wakes = False
         self._database = database
         self._engine = engine
@@ -103,6 +108,7 @@ class Database:
             "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
         )
         self.gate = asyncio.Lock()  # SQLite's writing slot: first come, first served
+        self.policies: Sequence[Policy] = ()
         self._engines: dict[tuple[Rights, bool], AsyncEngine] = {}
         self._holders: dict[asyncio.Task[Any] | None, int] = {}
         self._wakers: list[Callable[[], None]] = []
@@ -136,11 +142,11 @@ class Database:
             await engine.dispose()
         self._engines.clear()
 
-    def work(self, rights: Rights = "app", *, readonly: bool = False) -> Work:
-        """Open a unit of work; it costs nothing until its first statement."""
+    def work(self, rights: Rights = "app", *, readonly: bool = False, identity: Identity | None = None) -> Work:
+        """Open a unit of work; it costs nothing until its first statement. What `app` may do, the policies say."""
         if not self._engines:
             raise PluginError("the kit is not started: use `async with kit`, or give its lifespan to the application")
-        return Work(self, self._engines[rights, readonly], readonly=readonly)
+        return Work(self, self._engines[rights, readonly], readonly=readonly, identity=identity)
 
     def engine(self, rights: Rights = "service") -> AsyncEngine:
         """Return a writing engine."""
@@ -201,7 +207,7 @@ class Database:
         @event.listens_for(engine.sync_engine, "connect")
         def connect(connection: Any, _: object) -> None:
             connection.isolation_level = None  # corekit says BEGIN itself
-            for statement in pragmas(self.settings.sqlite, readonly=readonly):
+            for statement in pragmas(self.settings.sqlite, readonly=readonly and rights == "service"):
                 cursor = connection.cursor()
                 cursor.execute(statement)
                 cursor.close()
@@ -213,14 +219,18 @@ class Database:
                 work.take_slot()
             connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
+        if rights == "app":
+            policy_sqlite.police(engine.sync_engine, self.policies, readonly=readonly)
         return engine
 
     def _postgresql(self, rights: Rights, *, readonly: bool) -> AsyncEngine:
         if readonly:
-            return self._engines[rights, False].execution_options(postgresql_readonly=True)
+            engine = self._engines[rights, False]
+            return engine if rights == "app" else engine.execution_options(postgresql_readonly=True)
         url = database_url(self.settings.service_url) if rights == "service" and self.settings.service_url else self.url
-        return create_async_engine(
+        engine = create_async_engine(
             url,
+            isolation_level="AUTOCOMMIT" if rights == "app" else None,  # corekit says BEGIN itself
             pool_size=self.settings.pool if rights == "app" else 4,
             max_overflow=0,
             pool_timeout=5,
@@ -229,6 +239,9 @@ class Database:
             json_serializer=lambda value: msgspec.json.encode(value).decode(),  # as on SQLite
             json_deserializer=msgspec.json.decode,
         )
+        if rights == "app":
+            policy_postgresql.police(engine.sync_engine)
+        return engine
 
 
 class SqliteConnection(sqlite3.Connection):

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, insert, inspect, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from corekit.data.base import Base
+from corekit.data.policy import Policy
 from corekit.data.revisions import Revisions
 
 
@@ -26,6 +27,9 @@ class PluginRow(Base):
     updated_at: Mapped[datetime]
 
 
+Policy.closed(PluginRow, "Migrations write it and the start reads it.")
+
+
 class PolicyRow(Base):
     """A table's policy, or a predicate function, as it was emitted into PostgreSQL last: a hash of its text."""
 
@@ -34,6 +38,9 @@ class PolicyRow(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     hash: Mapped[str]
     updated_at: Mapped[datetime]
+
+
+Policy.closed(PolicyRow, "Migrations write it and the start reads it.")
 
 
 def recorded(connection: Connection) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from corekit.data.base import Base
 from corekit.data.pii import PII
+from corekit.data.policy import Policy, actor
 
 
 class OutboxRow(Base):
@@ -29,6 +30,9 @@ class OutboxRow(Base):
     created_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_corekit_outbox_created_at", "created_at"),)
+
+
+Policy(OutboxRow, insert=lambda o: o.actor.is_not_distinct_from(actor()))
 
 
 class JobRow(Base):
@@ -65,6 +69,9 @@ class JobRow(Base):
     )
 
 
+Policy.closed(JobRow, "Payloads of everybody; the worker alone reads them.")
+
+
 class OnceRow(Base):
     """An event that a listener has handled: its effects inside the database are there exactly once."""
 
@@ -77,6 +84,9 @@ class OnceRow(Base):
     __table_args__ = (Index("ix_corekit_once_created_at", "created_at"),)
 
 
+Policy.closed(OnceRow, "Listeners note here what they have handled, with the worker's rights.")
+
+
 class ScheduleRow(Base):
     """The last slot of a schedule that was enqueued."""
 
@@ -84,3 +94,6 @@ class ScheduleRow(Base):
 
     tag: Mapped[str] = mapped_column(primary_key=True)
     slot: Mapped[datetime]
+
+
+Policy.closed(ScheduleRow, "Workers decide here whose slot it is.")

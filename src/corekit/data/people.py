@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from corekit.data.base import Base
 from corekit.data.pii import PII
+from corekit.data.policy import Policy
 
 
 class DekRow(Base):
@@ -22,3 +23,6 @@ class DekRow(Base):
     created_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_corekit_dek_key_id", "key_id"),)
+
+
+Policy.closed(DekRow, "Keys, though sealed; the keyring alone reads them.")

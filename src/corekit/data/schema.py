@@ -10,13 +10,16 @@ from sqlalchemy import Connection
 
 from corekit.data import people  # noqa: F401  # its table belongs to the metadata
 from corekit.data.drift import drift
+from corekit.data.emission import differences, emit
 from corekit.data.engines import Database
 from corekit.data.installed import record
 from corekit.data.lint import lint
 from corekit.data.migrating import alone, transaction
 from corekit.data.revisions import CORE, VERSION_TABLE, Revisions
+from corekit.data.roles import faults, roles_of
 from corekit.data.status import Status, heads_of, look
 from corekit.errors import SchemaError
+from corekit.watch.logs import get_logger
 
 __all__ = ["CORE", "VERSION_TABLE", "Schema", "Status"]
 
@@ -100,6 +103,8 @@ class Schema:
             if not dependants:
                 _demand_no_dependants(revisions, status, target)
             self._alembic(connection, revisions, command.downgrade, target)
+            with transaction(connection):
+                self._police(connection, revisions)
             return self._begin(connection)[1]
 
         return await self._alone(apply)
@@ -125,7 +130,31 @@ class Schema:
         SQLite rebuilds a table to change it, and its triggers are gone then; a step makes again what must be there.
         Tests stop between revisions: a step leaves out what is not there yet.
         """
-        return (self._record,)
+        return (self._record, self._police)
+
+    def _police(self, connection: Connection, _: Revisions) -> None:
+        """Emit the policies into PostgreSQL; on SQLite each connection makes its own."""
+        if connection.dialect.name == "postgresql":
+            roles = roles_of(connection, self._database.settings)
+            emit(connection, self._database.policies, roles, [f"{name}_" for name in self._folders])
+
+    async def demand_policed(self, *, dev: bool) -> None:
+        """Refuse a database whose policies would not bind the application; in development, say so.
+
+        Raises:
+            SchemaError: naming the faults and the cure.
+
+        """
+
+        def look_(connection: Connection) -> list[str]:
+            roles, policies = roles_of(connection, self._database.settings), self._database.policies
+            found = list(faults(connection, roles, policies))
+            return found or [f"{name} is not policed as declared" for name in differences(connection, policies, roles)]
+
+        if self._database.dialect == "postgresql" and (found := await self._read(look_)):
+            if not dev:
+                raise SchemaError(f"{'; '.join(found)}: see `corekit migrate roles`, then run `corekit migrate up`")
+            get_logger("corekit.data").warning("policies_not_enforced", faults=found)
 
     def _record(self, connection: Connection, revisions: Revisions, heads: Iterable[str] | None = None) -> None:
         current = heads_of(connection) if heads is None else heads

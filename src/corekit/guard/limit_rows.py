@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from corekit.data import Base
+from corekit.data import Base, Policy
 
 
 class LimitRow(Base):
@@ -12,3 +12,6 @@ class LimitRow(Base):
 
     key: Mapped[bytes] = mapped_column(primary_key=True)
     tat: Mapped[int]
+
+
+Policy.closed(LimitRow, "Limits are counted before anybody is known.")

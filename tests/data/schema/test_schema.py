@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 
 from corekit import Corekit
 from corekit.assembly import discover
-from corekit.data import Base
+from corekit.data import Base, DatabaseSettings
 from corekit.data.migrating import alone
 from corekit.data.schema import VERSION_TABLE
 from corekit.errors import SchemaError
@@ -142,13 +142,13 @@ async def test_a_database_that_is_newer_than_the_code_is_refused(kit: Corekit) -
     assert not second.started
 
 
-async def test_pending_revisions_are_applied_in_dev_only(database_url: str, tmp_path: Path) -> None:
+async def test_pending_revisions_are_applied_in_dev_only(database: DatabaseSettings, tmp_path: Path) -> None:
     keys = {"active": "k", "keys": {"k": "A" * 43}, "index": "A" * 43}
     config = Config.load(environ={}, env="prod", overrides={"keyring": keys})
-    prod = Corekit([], database=database_url, config=config, data_dir=tmp_path)
+    prod = Corekit([], database=database, config=config, data_dir=tmp_path)
     with pytest.raises(SchemaError, match="pending migrations: core_0002; run `corekit migrate up` first"):
         await prod.__aenter__()
-    async with Corekit([], database=database_url, data_dir=tmp_path):
+    async with Corekit([], database=database, data_dir=tmp_path):
         pass
     async with prod:
         assert prod.started

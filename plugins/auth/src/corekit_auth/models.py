@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from corekit.data import PII, Base
+from corekit.data import PII, Base, Policy, actor
 
 KeyState = Literal["next", "signing", "verifying", "retired"]
 
@@ -35,6 +35,9 @@ class UserRow(Base):
     __table_args__ = (UniqueConstraint("email"),)
 
 
+Policy(UserRow, read=lambda u: u.id == actor())
+
+
 class IdentityRow(Base):
     """One way in which a person is known: an address of ours, or an account elsewhere."""
 
@@ -51,6 +54,9 @@ class IdentityRow(Base):
     updated_at: Mapped[datetime]
 
     __table_args__ = (UniqueConstraint("provider", "provider_id"), Index(None, "user_id"))
+
+
+Policy(IdentityRow, read=lambda i: i.user_id == actor())
 
 
 class SessionRow(Base):
@@ -73,6 +79,9 @@ class SessionRow(Base):
     updated_at: Mapped[datetime]
 
     __table_args__ = (Index(None, "user_id"),)
+
+
+Policy(SessionRow, read=lambda s: s.user_id == actor())
 
 
 class SigningKeyRow(Base):
@@ -100,6 +109,9 @@ class SigningKeyRow(Base):
     )
 
 
+Policy.closed(SigningKeyRow, "Who signs tokens can be anybody.")
+
+
 class RevocationRow(Base):
     """A session that ended while access tokens of it may still be good."""
 
@@ -111,6 +123,9 @@ class RevocationRow(Base):
     __table_args__ = (Index(None, "created_at"),)
 
 
+Policy.closed(RevocationRow, "Every process reads which sessions ended, nobody for themselves.")
+
+
 class FailureRow(Base):
     """A run of failures on one account, under an HMAC; times are microseconds, for the arithmetic is SQL's."""
 
@@ -119,3 +134,6 @@ class FailureRow(Base):
     key: Mapped[bytes] = mapped_column(primary_key=True)
     n: Mapped[int]
     blocked_until: Mapped[int]
+
+
+Policy.closed(FailureRow, "Failures are counted before anybody is known.")

@@ -4,10 +4,12 @@ SIGN_IN = "auth.sign-in"
 AUTHENTICATE = "auth.authenticate"
 KEYS = "auth.keys"
 PRUNE = "auth.prune"
+DIRECTORY = "auth.directory"
 
 PURPOSES = {
     SIGN_IN: "Accounts and sessions are made, checked and ended before, or instead of, an actor of their own.",
     AUTHENTICATE: "Every process learns which sessions have ended.",
     KEYS: "Signing keys are read, and made where none exists.",
     PRUNE: "What has run out is deleted.",
+    DIRECTORY: "Other plugins ask which accounts exist; a person may read their own row alone.",
 }

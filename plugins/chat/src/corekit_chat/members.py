@@ -102,8 +102,8 @@ class Members:
         if member.role == "owner":
             await self._hand_over(ctx, conversation, member)
         conversation.member_count -= 1
-        member.left_at, member.left_seq = ctx.now(), conversation.last_seq + 1
-        await self._record(ctx, conversation, "member.left", member.usr, None)
+        await self._record(ctx, conversation, "member.left", member.usr, None)  # while they are still present
+        member.left_at, member.left_seq = ctx.now(), conversation.last_seq
         await emit(ctx, MemberLeft(conversation=conversation.id, user=member.usr))
 
         async def cut() -> None:

@@ -1,14 +1,17 @@
-"""Chat's tables. One sequence per conversation: a message is its own log entry, all else is a `chat_event` row."""
+"""Chat's tables. One sequence per conversation: a message is its own log entry, all else is a `chat_event` row.
+
+Messages are written by the lane alone, whose SQL asks what the policies below would.
+"""
 
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ColumnElement, ForeignKey, Index, UniqueConstraint, and_, exists, or_
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from corekit.contracts.messaging import ConversationKind, MessageKind, Role
-from corekit.data import PII, Base
+from corekit.data import PII, Base, Policy, Predicate, actor
 
 
 class ConversationRow(Base):
@@ -95,3 +98,95 @@ class EventRow(Base):
     actor: Mapped[Annotated[UUID, PII("id", subject="actor")]]
     data: Mapped[Annotated[dict[str, Any], PII("id", subject="actor")]]
     created_at: Mapped[datetime]
+
+
+_me = aliased(MemberRow)
+_seat = aliased(MemberRow)
+
+
+def _present(conv: ColumnElement[UUID], who: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Say that somebody is in a conversation now."""
+    return and_(_me.conversation == conv, _me.usr == who, _me.left_at.is_(None))
+
+
+is_present = Predicate(
+    "chat_is_present", lambda conv, actor: exists().where(_present(conv, actor)), conv=UUID, actor=UUID
+)
+
+can_read = Predicate(
+    "chat_can_read",
+    # What somebody could see until they left stays theirs.
+    lambda conv, seq, actor: exists().where(
+        _me.conversation == conv,
+        _me.usr == actor,
+        _me.since_seq < seq,
+        or_(_me.left_seq.is_(None), seq <= _me.left_seq),
+    ),
+    conv=UUID,
+    seq=int,
+    actor=UUID,
+)
+
+is_empty = Predicate(
+    "chat_is_empty", lambda conv, _actor: ~exists().where(_seat.conversation == conv), conv=UUID, actor=UUID
+)
+
+may_seat = Predicate(
+    "chat_may_seat",
+    lambda conv, role, actor: exists().where(
+        _present(conv, actor), or_(_me.role == "owner", and_(_me.role == "admin", role != "owner"))
+    ),
+    conv=UUID,
+    role=str,
+    actor=UUID,
+)
+
+may_remove = Predicate(
+    "chat_may_remove",
+    lambda conv, actor: exists().where(_present(conv, actor), _me.role.in_(("moderator", "admin", "owner"))),
+    conv=UUID,
+    actor=UUID,
+)
+
+keeps_seat = Predicate(
+    "chat_keeps_seat",
+    lambda conv, usr, role, since, actor: and_(
+        exists().where(_present(conv, actor)),
+        exists().where(_seat.conversation == conv, _seat.usr == usr, _seat.role == role, _seat.since_seq <= since),
+    ),
+    conv=UUID,
+    usr=UUID,
+    role=str,
+    since=int,
+    actor=UUID,
+)
+
+Policy(
+    ConversationRow,
+    # Who makes one sees it before anybody is in it, themselves included.
+    read=lambda c: or_(is_present(c.id, actor()), and_(c.created_by == actor(), is_empty(c.id, actor()))),
+    insert=lambda c: c.created_by == actor(),
+    update=lambda c: is_present(c.id, actor()),
+)
+Policy(
+    MemberRow,
+    read=lambda m: or_(m.usr == actor(), is_present(m.conversation, actor())),
+    insert=lambda m: or_(
+        and_(
+            m.usr == actor(),
+            is_empty(m.conversation, actor()),
+            exists().where(ConversationRow.id == m.conversation, ConversationRow.created_by == actor()),
+        ),
+        may_seat(m.conversation, m.role, actor()),
+    ),
+    update=lambda m: or_(and_(m.usr == actor(), m.left_at.is_(None)), may_remove(m.conversation, actor())),
+    check=lambda m: or_(
+        keeps_seat(m.conversation, m.usr, m.role, m.since_seq, actor()), may_seat(m.conversation, m.role, actor())
+    ),
+)
+Policy(MessageRow, read=lambda m: can_read(m.conversation, m.seq, actor()))
+Policy(
+    EventRow,
+    read=lambda e: can_read(e.conversation, e.seq, actor()),
+    insert=lambda e: and_(e.actor == actor(), is_present(e.conversation, actor())),
+)

