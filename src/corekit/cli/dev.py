@@ -1,7 +1,6 @@
 """`corekit dev up`: real servers for a developer who has installed none."""
 
 import asyncio
-import fcntl
 import os
 import secrets
 import shlex
@@ -103,6 +102,8 @@ def _announce(folder: Path, servers: Mapping[str, Any], options: list[str]) -> N
 @contextmanager
 def _alone(folder: Path) -> Iterator[int]:
     """Hold the folder against a second run; the servers hold it too, until the last has stopped."""
+    import fcntl  # noqa: PLC0415  # Windows has none, and must be able to run the other commands
+
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:

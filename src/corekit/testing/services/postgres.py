@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import pwd
 import shutil
 import signal
 from collections.abc import Iterator
@@ -117,6 +116,8 @@ def _identity(folder: Path) -> dict[str, Any]:
     """Say as whom the server runs: as ourselves, unless we are root."""
     if os.geteuid() != 0:
         return {}
+    import pwd  # noqa: PLC0415  # Windows has none, and must be able to import the rest of `corekit.testing`
+
     if not _reachable(folder):
         raise ConfigError(
             f"PostgreSQL does not run as root, and the user {UNPRIVILEGED} cannot reach {folder}: "

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -73,11 +72,9 @@ class Server:
 
     @classmethod
     def _attempt(cls, stack: ExitStack, more: int) -> Self:
-        folder = Path(tempfile.mkdtemp(prefix="corekit-"))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)  # where the watchdog never came to it
-        launch = cls.launch(folder, free_port(), secrets.token_urlsafe(16), keep=False)
+        folder = Path(tempfile.gettempdir()).resolve() / f"corekit-server-{secrets.token_hex(6)}"
         try:
-            return cls(launch.url, stack.enter_context(supervised(folder, launch, keep=False)))
+            return stack.enter_context(cls._supervised(folder, free_port(), secrets.token_urlsafe(16), keep=False))
         except Failed as error:  # another process may have taken the port since
             if more == 0 or "in use" not in str(error):
                 raise
@@ -90,21 +87,31 @@ class Server:
 
         `hold` is a file descriptor that stays open for as long as the server runs, whatever becomes of this process.
         """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        launch = cls.launch(folder.resolve(), port, password, keep=True)
-        with supervised(folder.resolve(), launch, keep=True, hold=(hold,)) as process:
+        with cls._supervised(folder.resolve(), port, password, keep=True, hold=(hold,)) as server:
+            yield server
+
+    @classmethod
+    @contextmanager
+    def _supervised(
+        cls, folder: Path, port: int, password: str, *, keep: bool, hold: tuple[int, ...] = ()
+    ) -> Iterator[Self]:
+        """Run a server, and stop it at the end or when this process dies; removes the folder unless told to keep it."""
+        with _watchdog([str(folder), "keep" if keep else "remove"], hold) as process:
+            folder.mkdir(mode=0o700, parents=keep, exist_ok=keep)
+            launch = cls.launch(folder, port, password, keep=keep)
+            plan = {"command": launch.command, "first": launch.first}
+            plan |= {"signal": launch.signal, "identity": launch.identity}
+            if process.stdin:
+                process.stdin.write(msgspec.json.encode(plan) + b"\n")
+                process.stdin.flush()
+            _await(process, launch)
             yield cls(launch.url, process)
 
 
 @contextmanager
-def supervised(
-    folder: Path, launch: Launch, *, keep: bool, hold: tuple[int, ...] = ()
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server, and stop it at the end or when this process dies; removes the folder unless told to keep it."""
-    plan = {"folder": str(folder), "keep": keep, "command": launch.command, "first": launch.first}
-    plan |= {"signal": launch.signal, "identity": launch.identity}
+def _watchdog(arguments: list[str], hold: tuple[int, ...]) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", watchdog.__file__, msgspec.json.encode(plan).decode()],
+        [sys.executable, "-I", "-S", watchdog.__file__, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -113,7 +120,6 @@ def supervised(
     )
     with process:
         try:
-            _await(process, launch)
             yield process
         finally:
             if process.stdin:

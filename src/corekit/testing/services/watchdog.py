@@ -1,7 +1,8 @@
 """Runs a server for as long as the process that wants it lives, then stops it and tidies up.
 
 It is a script of its own, because nothing inside a process survives that process's SIGKILL. Its standard input is a
-pipe whose other end the wanting process holds and never writes to: end of file means that it is gone, however it went.
+pipe whose other end the wanting process holds: first comes one line, the plan; then end of file means that the process
+is gone, however it went. It starts before its folder is made, so that a folder never has nobody who removes it.
 """
 
 import json
@@ -16,18 +17,21 @@ from typing import Any, NoReturn
 PATIENCE = 20.0  # seconds for a server to stop
 
 
-def main(plan: dict[str, Any]) -> int:
-    """Prepare the folder, run the server until the pipe closes; what went wrong is the end of its log, on stderr."""
+def main(folder: Path, *, keep: bool) -> int:
+    """Wait for the plan, run the server until the pipe closes; what went wrong is the end of its log, on stderr."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _leave)
     try:
+        if not (line := sys.stdin.readline()):
+            return 0
+        plan = json.loads(line) | {"folder": folder}
         if all(_done(plan, command) for command in plan["first"]) and _run(plan):
             return 0
         sys.stderr.write(_log(plan).read_text("utf-8", "replace")[-2000:])
         return 1
     finally:
-        if not plan["keep"]:
-            shutil.rmtree(plan["folder"], ignore_errors=True)
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _done(plan: dict[str, Any], command: list[str]) -> bool:
@@ -59,7 +63,7 @@ def _start(plan: dict[str, Any], command: list[str]) -> subprocess.Popen[Any]:
 
 
 def _log(plan: dict[str, Any]) -> Path:
-    return Path(plan["folder"], "log")
+    return Path(plan["folder"]) / "log"
 
 
 def _stop(server: subprocess.Popen[Any], number: int) -> None:
@@ -77,4 +81,4 @@ def _leave(number: int, _: Any) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), keep=sys.argv[2:] == ["keep"]))
