@@ -1,4 +1,4 @@
-"""`corekit migrate up | down | status | check | remove`."""
+"""`corekit migrate up | down | status | check | remove | roles`."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 
 from corekit.assembly import migrations_of
 from corekit.cli.options import configuration, load, run
+from corekit.data.roles import apply, for_settings
 from corekit.data.schema import CORE, Schema, Status
 from corekit.errors import ConfigError, SchemaError
 from corekit.kit import Corekit
@@ -104,6 +105,26 @@ def check(path: Path | None, env: str | None, database: str | None, data_dir: Pa
     if found:
         raise SchemaError(f"{len(found)} found")
     click.echo("revisions and tables are as they should be")
+
+
+@migrate.command()
+@click.option("--apply", "admin", metavar="URL", help="Run them as this administrator instead of printing them.")
+@configuration
+def roles(admin: str | None, path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:
+    """Print the SQL that makes PostgreSQL's four roles for this database, for an administrator to run.
+
+    The names are those in the URLs of [database], where these differ, otherwise corekit_owner, corekit_app and
+    corekit_service. With --apply, the passwords in the URLs are set too.
+    """
+    settings = _kit(path, env, database, data_dir).database.settings
+    if not settings.url.startswith("postgres"):
+        raise ConfigError("roles are PostgreSQL's: [database] url is not a postgresql:// URL")
+    statements = for_settings(settings)
+    if admin is None:
+        click.echo("\n".join(f"{statement};" for statement in statements))
+        return
+    run(apply(settings, admin))
+    click.echo(f"{len(statements)} statements applied; now run `corekit migrate up`")
 
 
 def _kit(path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> Corekit:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 from corekit.data.options import DatabaseSettings, database_url
 from corekit.data.policy import Action, Policy
@@ -84,6 +86,34 @@ def _table_faults(connection: Connection, roles: Roles, policy: Policy) -> Itera
     for action, privilege in _PRIVILEGES.items():
         if found[action] and not policy.allows(action):
             yield f"{roles.app} has {privilege} on {table}"
+
+
+def named(settings: DatabaseSettings) -> Roles:
+    """Take the roles' names from the URLs, where these tell them apart."""
+    urls = (settings.owner_url, settings.url, settings.service_url)
+    owner, app, service = (database_url(url).username if url else None for url in urls)
+    return Roles(owner or OWNER, app if app and owner and service else APP, service or SERVICE, DEFINER)
+
+
+def for_settings(settings: DatabaseSettings) -> list[str]:
+    """List the statements that `ddl` lists, for the database and the roles of these settings."""
+    return ddl(named(settings), database_url(settings.url).database or "", settings.schema)
+
+
+async def apply(settings: DatabaseSettings, admin: str) -> None:
+    """Make the roles as an administrator, whose URL this is; set the passwords that the settings' URLs have."""
+    engine = create_async_engine(database_url(admin), poolclass=NullPool, hide_parameters=True)
+    try:
+        async with engine.begin() as connection:
+            for statement in for_settings(settings):
+                await connection.exec_driver_sql(statement)
+            for url in map(database_url, filter(None, (settings.owner_url, settings.url, settings.service_url))):
+                if url.username and url.password:
+                    quote = "SELECT format('ALTER ROLE %I PASSWORD %L', CAST(:name AS text), CAST(:password AS text))"
+                    values = {"name": url.username, "password": url.password}
+                    await connection.exec_driver_sql(str(await connection.scalar(text(quote), values)))
+    finally:
+        await engine.dispose()
 
 
 def ddl(roles: Roles, database: str, schema: str = "public") -> list[str]:

@@ -14,7 +14,7 @@ from uuid import uuid4
 from sqlalchemy.engine import make_url
 
 from corekit.data import DatabaseSettings
-from corekit.data.roles import APP, DEFINER, OWNER, SERVICE, Roles, ddl
+from corekit.data.roles import APP, OWNER, SERVICE, apply
 from corekit.errors import ConfigError
 from corekit.testing.services.server import Launch, Server, private, program
 
@@ -66,15 +66,12 @@ class PostgresServer(Server):
 
     async def settings(self, url: str) -> DatabaseSettings:
         """Make the four roles for a database; return how a kit reaches it, each part of it as its own role."""
-        database, roles = make_url(url), Roles(OWNER, APP, SERVICE, DEFINER)
-        await self._run("; ".join(ddl(roles, str(database.database))), url)
-        if database.password:
-            for name in (OWNER, APP, SERVICE):
-                await self._run(f"ALTER ROLE \"{name}\" PASSWORD '{database.password}'", url)
         app, owner, service = (
-            database.set(username=name).render_as_string(hide_password=False) for name in (APP, OWNER, SERVICE)
+            make_url(url).set(username=name).render_as_string(hide_password=False) for name in (APP, OWNER, SERVICE)
         )
-        return DatabaseSettings(url=app, owner_url=owner, service_url=service)
+        settings = DatabaseSettings(url=app, owner_url=owner, service_url=service)
+        await apply(settings, url)
+        return settings
 
     async def ensure(self, name: str) -> str:
         """Make a database unless there is one of this name; returns its URL."""
