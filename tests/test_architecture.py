@@ -199,6 +199,7 @@ def test_purposes_are_few_and_each_says_why(tmp_path: Path) -> None:
         "auth.sign-in",
         "chat",
         "corekit.jobs",
+        "corekit.keyring",
         "corekit.limits",
         "realtime",
         "realtime.log",

@@ -15,7 +15,9 @@ from corekit.context import NOBODY, Actor, Caller, Client, Context, Kit
 from corekit.contracts.auth import Denied, authenticate
 from corekit.data import Base, Database, DatabaseSettings, Keyring, Lane, LaneSpec
 from corekit.data.crypto import KeyringSettings
+from corekit.data.crypto.columns import KEYS
 from corekit.data.lanes import lanes_for
+from corekit.data.people import DataKeys
 from corekit.data.policy import policies
 from corekit.data.schema import Schema
 from corekit.errors import ConfigError, PluginError, Unauthenticated
@@ -39,6 +41,7 @@ BUILT_IN: tuple[Any, ...] = (Limits,)
 CHALLENGE = 'Bearer error="invalid_token"'  # RFC 6750 §3.1
 PURPOSES = {
     JOBS_PURPOSE: "The worker moves, claims and finishes jobs of everybody.",
+    "corekit.keyring": "Keys are wrapped and values sealed again under the active key of the keyring.",
     LIMITS_PURPOSE: "Rate limits are counted before anybody is known.",
 }
 
@@ -215,10 +218,16 @@ class Corekit(Kit):
         if purpose not in self.purposes:
             raise PluginError(f"purpose {purpose!r} is not declared by any plugin; add it to its `purposes`")
 
-    async def _start(self, stack: AsyncExitStack) -> None:
+    def load_keyring(self) -> Keyring:
+        """Read the keys, for this kit and for every session of its database; for commands that start nothing else."""
         keys = self.config.table("keyring", KeyringSettings)
-        self.health.reset()
         self.keyring = Keyring.load(keys, self.database.data_dir, generate=self.env == "dev")
+        self.database.carried[KEYS] = DataKeys(self.keyring, self.clock.now)
+        return self.keyring
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        self.health.reset()
+        self.load_keyring()
         await self.database.start()
         stack.push_async_callback(self.database.stop)
         migrate = self.env == "dev" if self.settings.migrate is None else self.settings.migrate

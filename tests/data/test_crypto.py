@@ -54,7 +54,7 @@ def test_what_was_changed_does_not_open_and_is_not_told(broken: str) -> None:
     _, _, nonce, text = RING.seal(b"hunter2", PLACE).split(".")
     with pytest.raises(DecryptFailed) as caught:
         RING.open(broken.format(nonce, text), PLACE)
-    assert str(caught.value) == PLACE
+    assert PLACE in str(caught.value)
     assert text not in str(caught.value)
 
 

@@ -8,15 +8,16 @@ from uuid import uuid4
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from corekit import Corekit
+from corekit import Caller, Corekit
 from corekit.contracts.auth import Denied
+from corekit.data import Sealed
 from corekit.errors import DecryptFailed
 from corekit.testing import FakeClock, make_kit
 from corekit_auth import AuthPlugin
 from corekit_auth.keys import Keys, _insert
-from corekit_auth.models import SigningKeyRow
+from corekit_auth.models import SessionRow, SigningKeyRow
 from corekit_auth.objects import Grant
 from corekit_auth.purposes import KEYS
 from corekit_auth.service import AuthService
@@ -101,3 +102,21 @@ async def test_a_sealed_key_cannot_be_moved(kit: Corekit, service: AuthService, 
     await tables.write(update(SigningKeyRow).values(id=uuid4()))
     with pytest.raises(DecryptFailed):
         await Keys.load(kit)
+
+
+async def test_rows_from_before_the_data_keys_stay_readable(
+    kit: Corekit, service: AuthService, caller: Caller, signed_up: Grant, tables: Any
+) -> None:
+    """They are directly under the keyring, at the same place; `corekit keyring rotate` seals them again."""
+    (key,) = await tables.read("SELECT kid FROM auth_signing_keys")
+    async with kit.caller().system(KEYS).begin(readonly=True) as ctx:
+        signing = await ctx.session.scalar(select(SigningKeyRow))
+        session = await ctx.session.scalar(select(SessionRow))
+        assert signing
+        assert session
+        private = kit.keyring.seal(signing.private.encode(), f"auth_signing_keys.private.{signing.id}")
+        hmac_key = kit.keyring.seal(session.hmac_key, f"auth_sessions.hmac_key.{session.id}")
+    await tables.write(update(SigningKeyRow).values(private=Sealed(private)))
+    await tables.write(update(SessionRow).values(hmac_key=Sealed(hmac_key)))
+    assert (await Keys.load(kit)).kid == key.kid
+    assert (await service.grant_by_refresh(caller, signed_up.session.refresh_token)).counter == 1

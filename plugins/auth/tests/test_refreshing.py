@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, event, update
 
 from corekit import Caller, Client, Corekit
 from corekit.errors import InsideContext
@@ -22,7 +22,6 @@ from corekit_auth.models import SessionRow, UserRow
 from corekit_auth.objects import Grant
 from corekit_auth.refresh_tokens import encode, parse
 from corekit_auth.service import AuthService
-from corekit_auth.sessions import open_key
 
 PASSWORD = "correct horse battery"
 
@@ -36,7 +35,7 @@ def first(signed_up: Grant) -> str:
 async def key_of(kit: Corekit, grant: Grant) -> bytes:
     async with kit.caller().system("auth.sign-in").begin(readonly=True) as ctx:
         session = await ctx.session.get_one(SessionRow, grant.session_id)
-        return open_key(ctx, session)
+        return session.hmac_key
 
 
 async def gone(tables: Any) -> bool:
@@ -266,3 +265,19 @@ async def test_the_token_names_its_session(signed_up: Grant) -> None:
     token = parse(signed_up.session.refresh_token)
     assert token is not None
     assert token.session_id == signed_up.session_id
+
+
+async def test_a_refresh_reads_no_key_from_the_database(
+    kit: Corekit, service: AuthService, caller: Caller, first: str
+) -> None:
+    """The session's key is under the system's, which the process keeps."""
+    seen: list[str] = []
+    for engine in kit.database._engines.values():
+
+        @event.listens_for(engine.sync_engine, "before_cursor_execute")
+        def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+            seen.append(statement)
+
+    await service.grant_by_refresh(caller, first)
+    assert any("auth_sessions" in statement for statement in seen)
+    assert not any("corekit_dek" in statement for statement in seen)

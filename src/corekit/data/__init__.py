@@ -1,7 +1,7 @@
 """The database: tables, engines, the hot path, migrations, encryption and PII marks."""
 
 from corekit.data.base import Base, Id, Instant, Json
-from corekit.data.crypto import Keyring
+from corekit.data.crypto import Encrypted, Keyring, Sealed
 from corekit.data.engines import Database, Work
 from corekit.data.lanes import Lane, LaneSpec
 from corekit.data.options import DatabaseSettings, SqliteSettings
@@ -13,6 +13,7 @@ __all__ = [
     "Base",
     "Database",
     "DatabaseSettings",
+    "Encrypted",
     "Id",
     "Instant",
     "Json",
@@ -21,6 +22,7 @@ __all__ = [
     "LaneSpec",
     "Policy",
     "Predicate",
+    "Sealed",
     "SqliteSettings",
     "Work",
     "actor",

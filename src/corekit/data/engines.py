@@ -45,7 +45,9 @@ class Work:
         if self._session is None:
             engine = self._engine.execution_options(corekit_work=self)
             # A session that outlives its context must not begin again: it would keep the writing slot for ever.
-            self._session = AsyncSession(engine, expire_on_commit=False, close_resets_only=False)
+            self._session = AsyncSession(
+                engine, expire_on_commit=False, close_resets_only=False, info=self._database.carried
+            )
         return self._session
 
     async def commit(self) -> None:
@@ -112,6 +114,7 @@ class Database:
         self._engines: dict[tuple[Rights, bool], AsyncEngine] = {}
         self._holders: dict[asyncio.Task[Any] | None, int] = {}
         self._wakers: list[Callable[[], None]] = []
+        self.carried: dict[str, Any] = {}  # by each session, in its `info`: what opens encrypted columns
 
     @property
     def path(self) -> Path:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from corekit.context import Context, Kit
+from corekit.data.crypto import seal
 from corekit.errors import ConfigError
 from corekit.values import uuid7
 from corekit_auth.models import SigningKeyRow
@@ -49,8 +50,7 @@ class Keys:
         signing = next((row for row in rows if row.state == "signing"), None)
         if signing is None:
             raise ConfigError("no signing key, and none could be made")
-        private = kit.keyring.open(signing.private, _place(signing.id))
-        return cls(signing.kid, ECKey.import_key(private.decode()), [row.public for row in rows])
+        return cls(signing.kid, ECKey.import_key(signing.private), [row.public for row in rows])
 
     def verifier(self, settings: AuthSettings, now: Callable[[], float] = time.time) -> Verifier:
         """Make the verifier of our own tokens."""
@@ -70,14 +70,10 @@ async def _insert(ctx: Context) -> None:
         "kid": kid,
         "alg": ALG,
         "state": "signing",
-        "private": ctx.kit.keyring.seal(made.as_pem(private=True), _place(key_id)),
+        "private": await seal(ctx.session, SigningKeyRow.private, key_id, made.as_pem(private=True).decode()),
         "public": {**made.as_dict(private=False), "kid": kid, "alg": ALG, "use": "sig", "key_ops": ["verify"]},
         "created_at": ctx.now(),
         "updated_at": ctx.now(),
     }
     insert = postgresql.insert if ctx.kit.database.dialect == "postgresql" else sqlite.insert
     await ctx.session.execute(insert(SigningKeyRow).values(values).on_conflict_do_nothing())
-
-
-def _place(key_id: Any) -> str:
-    return f"auth_signing_keys.private.{key_id}"

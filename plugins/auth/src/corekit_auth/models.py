@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from corekit.data import PII, Base, Policy, actor
+from corekit.data import PII, Base, Encrypted, Policy, actor
 
 KeyState = Literal["next", "signing", "verifying", "retired"]
 
@@ -60,13 +60,16 @@ Policy(IdentityRow, read=lambda i: i.user_id == actor())
 
 
 class SessionRow(Base):
-    """One sign-in; ending it deletes the row. `hmac_key` is sealed, so no refresh token can be made from a copy."""
+    """One sign-in; ending it deletes the row. `hmac_key` is sealed, so no refresh token can be made from a copy.
+
+    It is under the system's key, not its person's: a refresh must cost no query for a key, and the row goes with them.
+    """
 
     __tablename__ = "auth_sessions"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"))
-    hmac_key: Mapped[str]
+    hmac_key: Mapped[bytes] = mapped_column(Encrypted(bytes))
     counter: Mapped[int]
     counter_floor: Mapped[int]
     aal: Mapped[int]
@@ -93,7 +96,7 @@ class SigningKeyRow(Base):
     kid: Mapped[str] = mapped_column(unique=True)
     alg: Mapped[str]
     state: Mapped[KeyState] = mapped_column(Text)
-    private: Mapped[str]
+    private: Mapped[str] = mapped_column(Encrypted())
     public: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

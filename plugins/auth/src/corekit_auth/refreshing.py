@@ -22,7 +22,7 @@ from corekit_auth.models import SessionRow
 from corekit_auth.objects import Grant
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.refresh_tokens import RefreshToken
-from corekit_auth.sessions import AGENT_MAX, Account, Sessions, open_key
+from corekit_auth.sessions import AGENT_MAX, Account, Sessions
 from corekit_auth.settings import AuthSettings
 from corekit_auth.throttle import Throttle
 from corekit_auth.tokens import Tokens
@@ -75,7 +75,7 @@ class Refreshing:
         if token is not None:
             async with caller.system(SIGN_IN).begin(readonly=True) as ctx:
                 account = await self._sessions.account(ctx, token.session_id)
-            if account is not None and token.genuine(key := open_key(ctx, account.session)):
+            if account is not None and token.genuine(key := account.session.hmac_key):
                 return _Seen(account, key, token)
         await self._throttle.forged(caller)
         raise RefreshTokenNotFound

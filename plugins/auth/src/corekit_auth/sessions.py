@@ -39,7 +39,7 @@ class Sessions:
         row = SessionRow(
             id=session_id,
             user_id=user.id,
-            hmac_key=ctx.kit.keyring.seal(key, _place(session_id)),
+            hmac_key=key,
             counter=0,
             counter_floor=0,
             aal=1,
@@ -117,12 +117,3 @@ class Sessions:
             )
             for row in await ctx.session.scalars(newest)
         ]
-
-
-def open_key(ctx: Context, session: SessionRow) -> bytes:
-    """Read the key of a session's refresh tokens."""
-    return ctx.kit.keyring.open(session.hmac_key, _place(session.id))
-
-
-def _place(session_id: UUID) -> str:
-    return f"auth_sessions.hmac_key.{session_id}"
