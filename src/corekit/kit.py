@@ -39,9 +39,10 @@ TABLES = ("kit", "database", "web", "jobs", "access", "keyring", "limits", "logs
 RESERVED = frozenset((*TABLES, "core", "corekit", "env"))
 BUILT_IN: tuple[Any, ...] = (Limits,)
 CHALLENGE = 'Bearer error="invalid_token"'  # RFC 6750 §3.1
+KEYRING_PURPOSE = "corekit.keyring"
 PURPOSES = {
     JOBS_PURPOSE: "The worker moves, claims and finishes jobs of everybody.",
-    "corekit.keyring": "Keys are wrapped and values sealed again under the active key of the keyring.",
+    KEYRING_PURPOSE: "Keys are wrapped and values sealed again under the active key of the keyring.",
     LIMITS_PURPOSE: "Rate limits are counted before anybody is known.",
 }
 

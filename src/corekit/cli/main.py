@@ -12,12 +12,20 @@ from sqlalchemy.exc import DBAPIError
 from corekit.cli.config import config
 from corekit.cli.describe import openapi, plugins
 from corekit.cli.dev import dev
+from corekit.cli.keyring import keyring
 from corekit.cli.migrate import migrate
 from corekit.cli.options import PortInUse
 from corekit.cli.serve import serve, worker
-from corekit.errors import ConfigError, PluginError, SchemaError
+from corekit.errors import ConfigError, DecryptFailed, PluginError, SchemaError
 
-_EXIT: Mapping[type[Exception], int] = {ConfigError: 2, PluginError: 2, PortInUse: 2, SchemaError: 3, DBAPIError: 3}
+_EXIT: Mapping[type[Exception], int] = {
+    ConfigError: 2,
+    DecryptFailed: 2,
+    PluginError: 2,
+    PortInUse: 2,
+    SchemaError: 3,
+    DBAPIError: 3,
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,7 +37,7 @@ def cli() -> None:
     """
 
 
-for command in (serve, worker, migrate, plugins, config, openapi, dev):
+for command in (serve, worker, migrate, keyring, plugins, config, openapi, dev):
     cli.add_command(command)
 
 

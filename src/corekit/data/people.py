@@ -115,10 +115,15 @@ class DataKeys:
         statement = select(DekRow.subject, DekRow.wrapped).where(DekRow.subject.in_(subjects))
         with session.no_autoflush:
             rows = session.execute(statement).all()
-        found = {subject: self._unwrap(subject, wrapped) for subject, wrapped in rows}
-        for subject, key in found.items():
-            if subject not in session.info.get(_MADE, ()):
-                self._kept[subject] = (time.monotonic() + self._seconds, key)
+        found = {}
+        for subject, wrapped in rows:
+            try:
+                found[subject] = self._unwrap(subject, wrapped)
+            except DecryptFailed:
+                if len(subjects) == 1:  # of many, each reader of it will be told
+                    raise
+        for subject in found.keys() - session.info.get(_MADE, set()):
+            self._kept[subject] = (time.monotonic() + self._seconds, found[subject])
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
         return found

@@ -32,7 +32,7 @@ class Keyring:
     """
 
     def __init__(self, active: str, keys: Mapping[str, bytes], index: bytes, *, file: Path | None = None) -> None:
-        self.active = active
+        self._active = active
         self.file = file
         self._keys = {name: Key(name, key) for name, key in keys.items()}
         self._index = index
@@ -60,6 +60,12 @@ class Keyring:
         return cls(settings.active, keys, _key(settings.index.reveal(), "index"))
 
     @property
+    def active(self) -> str:
+        """The key that seals."""
+        self._follow()
+        return self._active
+
+    @property
     def names(self) -> frozenset[str]:
         """The keys there are."""
         self._follow()
@@ -67,8 +73,8 @@ class Keyring:
 
     def seal(self, plain: bytes, place: str) -> str:
         """Encrypt under the active key: `v1.<key id>.<nonce>.<ciphertext>`. Columns use `Encrypted`, not this."""
-        self._follow()
-        return self._keys[self.active].seal(plain, place)
+        active = self.active  # before the look-up: it may replace the keys
+        return self._keys[active].seal(plain, place)
 
     def open(self, sealed: str, place: str) -> bytes:
         """Decrypt what `seal` made for the same place, under whichever key that was.
@@ -106,7 +112,7 @@ class Keyring:
             return
         made = keyfile.read(self.file)
         self._keys = {name: Key(name, key) for name, key in _raw(made.keys).items()}
-        self.active, self._version = made.active, version
+        self._active, self._version = made.active, version
 
 
 def _version(file: Path) -> tuple[int, int] | None:
