@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from corekit import Secret
 from corekit.data import Keyring
-from corekit.data.crypto import KeyringSettings
+from corekit.data.crypto import KeyringSettings, keyfile
 from corekit.errors import ConfigError, DecryptFailed
 from corekit.testing import make_kit
 
@@ -124,7 +124,7 @@ MAKE = """
 import sys, time
 from pathlib import Path
 from corekit.data import Keyring
-from corekit.data.crypto import KeyringSettings
+from corekit.data.crypto import KeyringSettings, keyfile
 while time.time() < float(sys.argv[2]):
     pass
 print(Keyring.load(KeyringSettings(), Path(sys.argv[1]), generate=True).mac("x", "x").hex())
@@ -145,3 +145,55 @@ async def test_rows_stay_readable_over_a_restart(tmp_path: Path) -> None:
         sealed = kit.keyring.seal(b"hunter2", PLACE)
     async with make_kit(tmp_path=tmp_path) as kit:
         assert kit.keyring.open(sealed, PLACE) == b"hunter2"
+
+
+ADD = """
+import sys, time
+from pathlib import Path
+from corekit.data.crypto import keyfile
+while time.time() < float(sys.argv[2]):
+    pass
+print(keyfile.add(Path(sys.argv[1])))
+"""
+
+
+def test_processes_that_add_at_once_lose_no_key(tmp_path: Path) -> None:
+    file = tmp_path / "keyring"
+    command = [sys.executable, "-c", ADD, str(file), str(time.time() + 1)]
+    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    added = {racer.communicate()[0].strip() for racer in racers}
+    made = keyfile.read(file)
+    assert made.keys.keys() == {"dev", *added}
+    assert made.active in added
+    assert len(added) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["keyring"]
+
+
+def test_a_running_process_follows_the_file(tmp_path: Path) -> None:
+    ring = Keyring.load(KeyringSettings(), tmp_path, generate=True)
+    old = ring.seal(b"x", PLACE)
+    new = keyfile.add(tmp_path / "keyring")
+    elsewhere = Keyring.load(KeyringSettings(), tmp_path, generate=True).seal(b"y", PLACE)
+    assert ring.open(elsewhere, PLACE) == b"y"
+    assert ring.seal(b"z", PLACE).startswith(f"v1.{new}.")
+    taken = keyfile.drop(tmp_path / "keyring", "dev")
+    assert ring.names == {new}
+    with pytest.raises(DecryptFailed, match="'dev', which the keyring does not have: put it back"):
+        ring.open(old, PLACE)
+    keyfile.put_back(tmp_path / "keyring", "dev", taken)
+    assert ring.open(old, PLACE) == b"x"
+    (tmp_path / "keyring").unlink()
+    assert ring.open(elsewhere, PLACE) == b"y"
+
+
+@given(st.emails())
+def test_a_blind_index_finds_an_address_however_it_is_written(email: str) -> None:
+    assert RING.index("email", f" {email.upper()} ") == RING.index("email", email.upper().lower())
+    assert RING.index("email", email) != RING.index("phone", email)
+
+
+def test_a_blind_index_finds_a_number_however_it_is_written() -> None:
+    same = ("+919876543210", " +91 98765-43210", "+91 (98765) 43210", "+91 ９８７６５ 43210")
+    assert len({RING.index("phone", number) for number in same}) == 1
+    assert RING.index("phone", "+919876543211") != RING.index("phone", same[0])
+    assert RING.index("phone", same[0]) != Keyring("k2", {"k2": b"2" * 32}, b"j" * 32).index("phone", same[0])
