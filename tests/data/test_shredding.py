@@ -18,7 +18,7 @@ from corekit.cli.keyring import rotating
 from corekit.data import DatabaseSettings
 from corekit.data.crypto import keyfile
 from corekit.data.crypto.columns import KEYS, SYSTEM
-from corekit.data.people import DataKeys, DekRow, shred
+from corekit.data.people import DataKeys, DekRow, prefetch, shred
 from corekit.errors import DecryptFailed, Forbidden, ReadonlyContext
 
 BOB = UUID(int=2)
@@ -81,12 +81,12 @@ async def test_keys_are_kept_but_only_so_many_and_so_long(cards: Corekit) -> Non
     readonly = cards.database.dialect == "sqlite"
     event.listen(cards.database._engines["service", readonly].sync_engine, "before_cursor_execute", note)
 
-    async def queries(keys: DataKeys, *, prefetch: bool = False) -> int:
+    async def queries(keys: DataKeys, *, ahead: bool = False) -> int:
         cards.database.carried[KEYS] = keys
         seen.clear()
         async with work(cards, readonly=True) as ctx:
-            if prefetch:
-                await keys.prefetch(ctx.session, people)
+            if ahead:
+                await prefetch(ctx.session, people)
             assert {row.phone for row in await ctx.session.scalars(select(CardRow))} == {PHONE}
         return sum("FROM corekit_dek" in statement for statement in seen)
 
@@ -98,7 +98,7 @@ async def test_keys_are_kept_but_only_so_many_and_so_long(cards: Corekit) -> Non
     assert len(small._kept) <= 2
     assert [await queries(small), await queries(small)] == [6, 5]
     assert [await queries(short), await queries(short)] == [6, 5]  # the system's never runs out
-    assert await queries(DataKeys(cards.keyring, cards.clock.now), prefetch=True) <= 2
+    assert await queries(DataKeys(cards.keyring, cards.clock.now), ahead=True) <= 2
 
 
 @asynccontextmanager

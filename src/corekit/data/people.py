@@ -92,7 +92,6 @@ class DataKeys:
         return self._read(session, [subject])[subject]  # ours, or that of who was faster
 
     async def prefetch(self, session: AsyncSession, subjects: Iterable[UUID]) -> None:
-        """Read many people's keys in one statement, before a list of their rows costs one each."""
         missing = [subject for subject in set(subjects) if self._known(session.sync_session, subject) is None]
         if missing:
             await session.run_sync(self._read, missing)
@@ -131,6 +130,11 @@ class DataKeys:
     def _unwrap(self, subject: UUID, wrapped: str) -> Key:
         name = _SYSTEM_NAME if subject == SYSTEM else f"@{to_text(subject.bytes)}"
         return Key(name, self.keyring.open(wrapped, wrap_place(subject)))
+
+
+async def prefetch(session: AsyncSession, subjects: Iterable[UUID]) -> None:
+    """Read many people's keys in one statement, before a list of their rows costs one each."""
+    await keys_of(session.sync_session).prefetch(session, subjects)
 
 
 class Unit(Protocol):

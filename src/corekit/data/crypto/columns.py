@@ -4,7 +4,7 @@ The type itself takes and gives `Sealed` alone, so every way past the ORM fails 
 are events of each mapped class that has such a column (`protect`, called by `Base`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -40,6 +40,10 @@ class Keys(Protocol):
 
     def make(self, session: Session, subject: UUID) -> Key:
         """Return the key of a person or of the system; made where there is none, in the session's transaction."""
+        ...
+
+    async def prefetch(self, session: AsyncSession, subjects: Iterable[UUID]) -> None:
+        """Read many people's keys in one statement."""
         ...
 
     def forget(self, subject: UUID) -> None:
