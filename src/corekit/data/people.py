@@ -38,9 +38,9 @@ class DekRow(Base):
     __table_args__ = (Index("ix_corekit_dek_key_id", "key_id"),)
 
 
-# A wrapped key opens nothing without the keyring, and whoever may read a row must be able to open it; so people's contexts
-# find keys and make them. Only what is elevated changes or deletes one.
-Policy(DekRow, read=lambda _: true(), insert=lambda _: true(), reason="Sealed by the keyring, which is not in the database.")
+# A wrapped key opens nothing without the keyring, and whoever may read a row must be able to open it; so people's
+# contexts find keys and make them. Only what is elevated changes or deletes one.
+Policy(DekRow, read=lambda _: true(), insert=lambda _: true(), reason="Sealed by the keyring, which lies elsewhere.")
 
 
 class DataKeys:
