@@ -99,8 +99,8 @@ class Corekit(Kit):
         folders = {p.name: p.migrations for p in self.plugins if p.migrations}
         self.schema = Schema(self.database, folders, versions=versions, elsewhere=migrations_of)
         self.database.policies = policies(Base.metadata, ["corekit_", *(f"{plugin.name}_" for plugin in self.plugins)])
-        self.health = Health(self._checks())
         self._lanes = lanes_for(self.database)
+        self.health = Health(self._checks())
         self._services: dict[Any, Any] = {}
         self._stack: AsyncExitStack | None = None
         self._starting = False
@@ -254,6 +254,7 @@ class Corekit(Kit):
                 await session.execute(text("SELECT 1"))
 
         yield Check("database", database)
+        yield Check("lanes", self._lanes.check)
         for plugin in self.plugins:
             yield from plugin.health()
 

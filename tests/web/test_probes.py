@@ -21,11 +21,12 @@ async def test_live_never_asks_and_ready_asks_everything(
     ):
         assert (await http.get("/live")).json() == {"status": "ok", "env": "dev"}
         ready = await http.get("/ready")
-        assert (ready.status_code, ready.json()) == (200, {"status": "ok", "checks": {"database": "ok"}})
+        assert (ready.status_code, ready.json()) == (200, {"status": "ok", "checks": {"database": "ok", "lanes": "ok"}})
         with monkeypatch.context() as without:
             without.setattr(kit.database, "_engines", {})
             down = await http.get("/ready")
-            assert (down.status_code, down.json()) == (503, {"status": "down", "checks": {"database": "down"}})
+            assert down.status_code == 503
+            assert down.json() == {"status": "down", "checks": {"database": "down", "lanes": "ok"}}
             assert (await http.get("/live")).status_code == 200
         assert (await http.get("/ready")).status_code == 200
 

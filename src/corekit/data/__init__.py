@@ -3,7 +3,7 @@
 from corekit.data.base import Base, Id, Instant, Json
 from corekit.data.crypto import Encrypted, Keyring, Sealed
 from corekit.data.engines import Database, Work
-from corekit.data.lanes import Lane, LaneSpec
+from corekit.data.lanes import Batch, Lane, LaneSpec
 from corekit.data.options import DatabaseSettings, SqliteSettings
 from corekit.data.pii import PII
 from corekit.data.policy import Policy, Predicate, actor, current_tenant, has_permission
@@ -11,6 +11,7 @@ from corekit.data.policy import Policy, Predicate, actor, current_tenant, has_pe
 __all__ = [
     "PII",
     "Base",
+    "Batch",
     "Database",
     "DatabaseSettings",
     "Encrypted",

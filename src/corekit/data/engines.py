@@ -16,6 +16,7 @@ from corekit.data import policy_postgresql, policy_sqlite
 from corekit.data.ending import to_the_end
 from corekit.data.options import DatabaseSettings, database_url, pragmas, prepare_file, server_settings
 from corekit.data.policy import Identity, Policy
+from corekit.data.slot import WritingSlot
 from corekit.errors import InsideContext, PluginError, ReadonlyContext
 from corekit.watch.logs import get_logger
 
@@ -109,7 +110,7 @@ class Database:
         self.dialect: Literal["sqlite", "postgresql"] = (
             "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
         )
-        self.gate = asyncio.Lock()  # SQLite's writing slot: first come, first served
+        self.gate = WritingSlot()
         self.policies: Sequence[Policy] = ()
         self._engines: dict[tuple[Rights, bool], AsyncEngine] = {}
         self._holders: dict[asyncio.Task[Any] | None, int] = {}
@@ -123,7 +124,7 @@ class Database:
 
     async def start(self) -> None:
         """Make the pools; a connection is opened when it is needed."""
-        self.gate = asyncio.Lock()  # the last start may have been in another event loop
+        self.gate = WritingSlot()  # the last start may have ended in the middle of something
         if self.dialect == "sqlite":
             prepare_file(self.path)
         for rights in ("app", "service"):

@@ -1,43 +1,65 @@
-"""The lane `chat.send` on PostgreSQL: two statements in a transaction per item."""
+"""The lane `chat.send` on PostgreSQL: one statement per batch, with the locked conversations in a run of their own."""
 
 from typing import Any
 
+from corekit.data import Batch
 from corekit.errors import Forbidden
 from corekit_chat.errors import NotMember
 from corekit_chat.outgoing import TAG, Outgoing, Stored
 
-_TAKE = """
-UPDATE chat_conversation c SET last_seq = last_seq + 1, message_count = message_count + 1, active_at = $5
- WHERE id = $1 AND tenant IS NOT DISTINCT FROM $4
-   AND EXISTS (SELECT 1 FROM chat_member m WHERE m.conversation = $1 AND m.usr = $2 AND m.left_at IS NULL
-               AND m.role <> 'guest' AND (c.kind <> 'channel' OR m.role <> 'member'))
-   AND NOT EXISTS (SELECT 1 FROM chat_message WHERE conversation = $1 AND sender = $2 AND client_id = $3)
-RETURNING last_seq, message_count
-"""
-# The row lock of the first statement is held now, so this one sees every removal that came before: it asks once more.
-_STORE = """
-WITH message AS (
+# A repeat is answered whatever has happened since; `may` is null for who is not there, false for who only reads.
+_SEND = f"""
+WITH locked AS MATERIALIZED (
+  SELECT 0::bigint AS ord FROM chat_conversation WHERE id = ANY($14::uuid[]) ORDER BY id FOR NO KEY UPDATE
+), item AS MATERIALIZED (
+  SELECT i.*, old.*, may.may, old_id IS NULL AND may.may AS fresh,
+         row_number() OVER (PARTITION BY i.conversation, old_id IS NULL AND may.may ORDER BY i.ord) AS n
+    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::bytea[], $7::text[], $8::text[],
+                $9::uuid[], $10::timestamptz[], $11::uuid[], $12::text[], $13::text[]) WITH ORDINALITY
+      AS i(conversation, tenant, sender, client_id, id, body_hash, kind, body,
+           reply_to, created_at, outbox, event, trace, ord)
+    LEFT JOIN LATERAL (
+      SELECT id AS old_id, seq AS old_seq, no AS old_no, created_at AS old_at, body_hash AS old_hash FROM chat_message m
+       WHERE m.conversation = i.conversation AND m.sender = i.sender AND m.client_id = i.client_id LIMIT 1) old ON true
+    LEFT JOIN LATERAL (
+      SELECT m.role <> 'guest' AND (c.kind <> 'channel' OR m.role <> 'member') AS may
+        FROM chat_member m, chat_conversation c
+       WHERE m.conversation = i.conversation AND m.usr = i.sender AND m.left_at IS NULL
+         AND c.id = i.conversation AND c.tenant IS NOT DISTINCT FROM i.tenant LIMIT 1) may ON true
+), counted AS (
+  UPDATE chat_conversation c
+     SET last_seq = c.last_seq + k.n, message_count = c.message_count + k.n, active_at = k.active_at
+    FROM (SELECT conversation, max(n) AS n, max(created_at) AS active_at FROM item WHERE fresh GROUP BY conversation) k
+   WHERE c.id = k.conversation RETURNING c.id, c.last_seq - k.n AS seq, c.message_count - k.n AS no
+), placed AS MATERIALIZED (
+  SELECT item.*, counted.seq + item.n AS seq, counted.no + item.n AS no
+    FROM item JOIN counted ON counted.id = item.conversation WHERE item.fresh
+), message AS (
   INSERT INTO chat_message (conversation, seq, id, tenant, no, sender, client_id, body_hash, kind, body, reply_to, rev,
                             created_at)
-  SELECT $1::uuid, $2::bigint, $3::uuid, $4::uuid, $5::bigint, $6::uuid, $7::text, $8::bytea, $9::text, $10::text,
-         $11::uuid, 1, $12::timestamptz
-   WHERE EXISTS (SELECT 1 FROM chat_member WHERE conversation = $1 AND usr = $6 AND left_at IS NULL)
-  RETURNING id
+  SELECT conversation, seq, id, tenant, no, sender, client_id, body_hash, kind, body, reply_to, 1, created_at
+    FROM placed
+), told AS (
+  INSERT INTO corekit_outbox (id, kind, tag, payload, priority, tenant, actor, trace, created_at)
+  SELECT outbox, 'event', '{TAG}', convert_to(event || seq || '}}', 'UTF8'), 0, tenant, sender, trace, created_at
+    FROM placed
 )
-INSERT INTO corekit_outbox (id, kind, tag, payload, priority, tenant, actor, trace, created_at)
-SELECT $13::uuid, 'event', $14::text, $15::bytea, 0, $4, $6, $16::text, $12 FROM message
-"""
-_REPEATED = """
-SELECT id, seq, no, created_at, body_hash FROM chat_message WHERE conversation = $1 AND sender = $2 AND client_id = $3
-"""
-_PRESENT = """
-SELECT 1 FROM chat_member m JOIN chat_conversation c ON c.id = m.conversation
- WHERE m.conversation = $1 AND m.usr = $2 AND m.left_at IS NULL AND c.tenant IS NOT DISTINCT FROM $3
-"""
+SELECT i.ord, p.seq, p.no, i.may, i.old_id, i.old_seq, i.old_no, i.old_at, i.old_hash
+  FROM item i LEFT JOIN placed p ON p.ord = i.ord
+UNION ALL SELECT ord, null, null, null, null, null, null, null, null FROM locked
+"""  # noqa: S608  # the tag is a constant of the code
 
 
-async def send(connection: Any, item: Outgoing) -> Stored:
-    """Take the next place in the conversation, store the message there, and record its event.
+def _columns(item: Outgoing) -> tuple[Any, ...]:
+    """List the values of one item in the order of the statement's parameters."""
+    return (
+        *(item.conversation, item.tenant, item.sender, item.client_id, item.id, item.body_hash, item.kind, item.body),
+        *(item.reply_to, item.created_at, item.outbox, item.event(0).removesuffix(b"0}").decode(), item.trace),
+    )
+
+
+def _answer(item: Outgoing, row: Any) -> Stored:
+    """Read what became of an item.
 
     Raises:
         NotMember: no such conversation, or the sender is not in it.
@@ -45,32 +67,14 @@ async def send(connection: Any, item: Outgoing) -> Stored:
         IdempotencyConflict: the `client_id` belongs to another message.
 
     """
-    who = (item.conversation, item.sender, item.client_id)
-    taken = await connection.fetchrow(_TAKE, *who, item.tenant, item.created_at)
-    if taken is None:
-        return await _refused(connection, item)
-    seq, no = taken
-    stored = await connection.execute(
-        _STORE,
-        *(item.conversation, seq, item.id, item.tenant, no, item.sender, item.client_id, item.body_hash, item.kind),
-        *(item.body, item.reply_to, item.created_at, item.outbox, TAG, item.event(seq), item.trace),
-    )
-    if stored == "INSERT 0 0":
-        raise _lost_race()
+    _, seq, no, may, *old = row
+    if old[0] is not None:
+        return item.repeated(*old)
+    if may is None:
+        raise NotMember
+    if not may:
+        raise Forbidden("your role reads here, it does not send")
     return Stored(item.id, seq, no, item.created_at)
 
 
-async def _refused(connection: Any, item: Outgoing) -> Stored:
-    """Tell a repeat from a refusal; the key comes first, so a repeat is answered whatever has happened since."""
-    if row := await connection.fetchrow(_REPEATED, item.conversation, item.sender, item.client_id):
-        return item.repeated(*row)
-    if await connection.fetchrow(_PRESENT, item.conversation, item.sender, item.tenant):
-        raise Forbidden("your role reads here, it does not send")
-    raise NotMember
-
-
-def _lost_race() -> Exception:
-    """Make the error that has the lane run the item again: the sender was removed while it waited for the row."""
-    from asyncpg import SerializationError  # noqa: PLC0415  # the driver is installed only where it is used
-
-    return SerializationError("removed while waiting")
+SEND = Batch(_SEND, _columns, _answer, once=lambda item: (item.conversation, item.sender, item.client_id), locks=True)

@@ -25,7 +25,7 @@ from corekit_chat.roles import may_send
 from corekit_chat.settings import ChatSettings
 from corekit_chat.wire import message_of, message_publication
 
-SEND = LaneSpec("chat.send", lane_sqlite.send, lane_postgresql.send, key=lambda item: item.conversation)
+SEND = LaneSpec("chat.send", lane_sqlite.send, lane_postgresql.SEND, key=lambda item: item.conversation)
 HISTORY_MAX = 300
 
 

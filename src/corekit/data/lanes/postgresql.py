@@ -1,22 +1,26 @@
-"""PostgreSQL's lanes: raw asyncpg connections, one transaction per item, replayed when a neighbour was first."""
+"""PostgreSQL's lanes: micro-batches on raw asyncpg connections; what queued while one ran is the next."""
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
 
 import asyncpg
 
 from corekit.data.engines import Database
-from corekit.data.lanes.port import QUEUE, Lane, LaneSpec
+from corekit.data.lanes.port import MAX_BATCH, QUEUE, Lane, LaneSpec, not_taken
 from corekit.data.options import database_url, libpq_url, server_settings
 from corekit.errors import TooMany, Unavailable
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
+Spec = LaneSpec[Any, Any]
+Entry = tuple[Any, asyncio.Future[Any]]
 
 CONNECTIONS = 2
 REPLAYS = 5
+# A lane's statement reaches every row by an index. Planned for its values it would be planned at each run, which takes
+# longer than the run itself; planned while a table was empty it would read all of it for ever.
+PLANNER = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 _LOST_RACE = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _OUT_OF_ORDER = (  # the database is, not the item
     asyncpg.PostgresConnectionError,
@@ -29,82 +33,190 @@ _OUT_OF_ORDER = (  # the database is, not the item
 )
 
 
-class StatementLanes:
-    """A small pool of connections with service rights, used by items of different keys at once."""
+class MicroBatches:
+    """A few connections with service rights; items of one key go to one, so none waits for its own row lock."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._writers: list[_Writer] = []
         self._accepted = 0
-        self._answered = asyncio.Event()
-        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
-        self._pool: asyncpg.Pool | None = None
+        self._closed: str | None = "not started"
 
     async def start(self) -> None:
         """Open the connections."""
-        settings = self.database.settings
-        url = database_url(settings.service_url) if settings.service_url else self.database.url
-        self._pool = await asyncpg.create_pool(
-            libpq_url(url), min_size=CONNECTIONS, max_size=CONNECTIONS, server_settings=server_settings(settings)
-        )
+        self._writers = [_Writer(self.database) for _ in range(CONNECTIONS)]
+        for writer in self._writers:
+            await writer.connected()
+        self._closed = None
 
     async def stop(self) -> None:
         """Finish what was accepted, then close."""
-        pool, self._pool = self._pool, None
-        while self._accepted:
-            self._answered.clear()
-            await self._answered.wait()
-        if pool is not None:
-            await pool.close()
+        self._closed = "shutting down"
+        for writer in self._writers:
+            await writer.close()
+
+    async def check(self) -> None:
+        """Raise where nothing is taken; a lost connection is opened again by the next item."""
+        if self._closed:
+            raise Unavailable(self._closed)
 
     def lane(self, spec: LaneSpec[Item, Done]) -> Lane[Item, Done]:
         """Return the lane of `spec`."""
         return _PostgresqlLane(self, spec)
 
-    async def run(self, spec: LaneSpec[Any, Any], item: Any) -> Any:
-        """Run one item in a transaction of its own; a lost race is run again, at most 5 times."""
-        pool = self._pool
-        if pool is None:
-            raise Unavailable("shutting down")
+    def submit(self, spec: Spec, item: Any) -> asyncio.Future[Any]:
+        """Queue an item; its result is there after COMMIT."""
+        if self._closed:
+            raise Unavailable(self._closed)
         if self._accepted >= QUEUE:
             raise TooMany("the write queue is full")
         self._accepted += 1
+        future = asyncio.get_running_loop().create_future()
+        future.add_done_callback(self._answered)
+        key = spec.name if spec.key is None else spec.key(item)
+        self._writers[hash(key) % CONNECTIONS].put(spec, item, future)
+        return future
+
+    def _answered(self, _: object) -> None:
+        self._accepted -= 1
+
+
+class _Writer:
+    """One connection with one batch in flight; lanes that queue behind it take turns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: dict[Spec, list[Entry]] = {}
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._pump: asyncio.Task[None] | None = None
+
+    async def connected(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """Return the connection, opened again if it was lost."""
+        if self._connection is None or self._connection.is_closed():
+            settings = self._database.settings
+            url = database_url(settings.service_url) if settings.service_url else self._database.url
+            self._connection = await asyncpg.connect(
+                libpq_url(url), timeout=5, server_settings=server_settings(settings) | PLANNER
+            )
+        return self._connection
+
+    async def close(self) -> None:
+        """Finish, then close."""
+        if self._pump is not None:
+            await self._pump
+        if self._connection is not None:
+            await self._connection.close()
+
+    def put(self, spec: Spec, item: Any, future: asyncio.Future[Any]) -> None:
+        """Queue an item."""
+        self._waiting.setdefault(spec, []).append((item, future))
+        if self._pump is None:
+            self._pump = asyncio.create_task(self._drain(), name="corekit-micro-batch")
+
+    async def _drain(self) -> None:
+        batch: list[Entry] = []
         try:
-            async with self._turn(spec, item):
-                return await _append(pool, spec, item)
+            while self._waiting:
+                spec = next(iter(self._waiting))
+                queue = self._waiting.pop(spec)
+                batch, rest = queue[:MAX_BATCH], queue[MAX_BATCH:]
+                if rest:
+                    self._waiting[spec] = rest
+                for part in _repeats_apart(spec, batch):
+                    await self._write(spec, part)
         finally:
-            self._accepted -= 1
-            self._answered.set()
+            self._pump = None
+            for entry in (*batch, *(entry for queue in self._waiting.values() for entry in queue)):
+                _fail(entry, Unavailable("the writer was stopped"))  # only where the pump itself was ended
+            self._waiting.clear()
 
-    def _turn(self, spec: LaneSpec[Any, Any], item: Any) -> asyncio.Lock:
-        """Let items of one key follow each other: first come, first served, and no waiting for one's own row lock."""
-        key = (spec.name, spec.key(item) if spec.key else None)
-        lock = self._turns.get(key)
-        if lock is None:
-            lock = self._turns[key] = asyncio.Lock()
-        return lock
+    async def _write(self, spec: Spec, batch: list[Entry], replays: int = REPLAYS) -> None:
+        """Write a batch in one transaction and answer it."""
+        try:
+            rows = await _run(await self.connected(), spec, [item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001  # each of them gets an answer
+            await self._replay(spec, batch, error, replays - 1)
+            return
+        for place, entry in enumerate(batch, 1):
+            _answer(spec, entry, rows.get(place))
+
+    async def _replay(self, spec: Spec, batch: list[Entry], error: Exception, replays: int) -> None:
+        """Run what was rolled back in smaller parts, so that whoever is to blame is alone; nothing was committed."""
+        keys = _by_key(spec, batch)
+        if isinstance(error, asyncpg.LockNotAvailableError) and len(keys) > 1:
+            for part in keys:
+                await self._write(spec, part)
+        elif isinstance(error, _OUT_OF_ORDER):
+            for entry in batch:
+                _fail(entry, not_taken(error))
+        elif len(batch) > 1:
+            for entry in batch:
+                await self._write(spec, [entry])
+        elif not isinstance(error, _LOST_RACE):
+            _fail(batch[0], error)
+        elif replays:
+            await self._write(spec, batch, replays)
+        else:
+            _fail(batch[0], Unavailable("too much contention on this row"))
 
 
-async def _append(pool: asyncpg.Pool, spec: LaneSpec[Any, Any], item: Any) -> Any:
+async def _run(connection: "asyncpg.Connection[asyncpg.Record]", spec: Spec, items: list[Any]) -> dict[int, Any]:
+    """Run the statement in one round trip: it is committed before its rows are returned. They are found by place."""
+    batch = spec.postgresql
+    columns = [list(column) for column in zip(*(batch.columns(item) for item in items), strict=True)]
+    if not batch.locks:
+        return {row[0]: row for row in await connection.fetch(batch.statement, *columns)}
+    locks = [] if spec.key is None else list({spec.key(item) for item in items})
+    nothing: list[list[Any]] = [[] for _ in columns]
+    # The driver sends both runs at once, and what is sent at once is one transaction.
+    runs = [(*nothing, locks), (*columns, [])]
+    return {row[0]: row for row in await connection.fetchmany(batch.statement, runs)}
+
+
+def _repeats_apart(spec: Spec, batch: list[Entry]) -> Iterable[list[Entry]]:
+    """Let repeats run after what they repeat; among each other they only read."""
+    seen: set[Hashable] = set()
+    first: list[Entry] = []
+    repeats: list[Entry] = []
+    for entry in batch:
+        once = spec.postgresql.once(entry[0])
+        (repeats if once in seen else first).append(entry)
+        seen.add(once)
+    return (first, repeats) if repeats else (first,)
+
+
+def _by_key(spec: Spec, batch: list[Entry]) -> list[list[Entry]]:
+    found: dict[Hashable, list[Entry]] = {}
+    for entry in batch:
+        found.setdefault(spec.key and spec.key(entry[0]), []).append(entry)
+    return list(found.values())
+
+
+def _answer(spec: Spec, entry: Entry, row: Any) -> None:
+    item, future = entry
     try:
-        async with pool.acquire() as connection:
-            for _ in range(REPLAYS):
-                try:
-                    async with connection.transaction():
-                        return await spec.postgresql(connection, item)
-                except _LOST_RACE:
-                    continue
-    except _OUT_OF_ORDER as error:
-        raise Unavailable("the database did not take the write") from error
-    raise Unavailable("too much contention on this row")
+        if row is None:
+            raise LookupError(f"lane {spec.name}: the statement has no row for an item")
+        done = spec.postgresql.answer(item, row)
+    except Exception as error:  # noqa: BLE001  # the item's own
+        _fail(entry, error)
+    else:
+        if not future.done():
+            future.set_result(done)
+
+
+def _fail(entry: Entry, error: Exception) -> None:
+    if not entry[1].done():
+        entry[1].set_exception(error)
 
 
 class _PostgresqlLane:
-    def __init__(self, lanes: StatementLanes, spec: LaneSpec[Any, Any]) -> None:
+    def __init__(self, lanes: MicroBatches, spec: Spec) -> None:
         self._lanes = lanes
         self._spec = spec
 
     async def append(self, item: Any, /) -> Any:
         self._lanes.database.demand_free(f"lane {self._spec.name}")
-        done = await self._lanes.run(self._spec, item)
+        done = await self._lanes.submit(self._spec, item)
         self._lanes.database.wake()
         return done

@@ -3,67 +3,106 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, TypeVar
+import threading
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple, TypeVar
 
 from corekit.data.engines import Database
-from corekit.data.lanes.port import QUEUE, Lane, LaneSpec
+from corekit.data.lanes.port import MAX_BATCH, QUEUE, Lane, LaneSpec, not_taken
 from corekit.data.options import pragmas
 from corekit.errors import TooMany, Unavailable
+from corekit.watch.logs import get_logger
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
-Unit = Callable[[sqlite3.Connection], Any]
+Answer = tuple[Any, Exception | None]
 
-MAX_BATCH = 256
+
+class Unit(NamedTuple):
+    """One item on its way, and who waits for it."""
+
+    spec: LaneSpec[Any, Any]
+    item: Any
+    future: asyncio.Future[Any]
+
+
+class _HalfWritten(Exception):  # nobody sees it
+    """A unit failed after it had written, and no savepoint sets it apart from the others."""
 
 
 class GroupWriter:
     """Drains what queued while the last commit ran into the next one.
 
-    A batch holds the writing slot, begins once, gives each unit its own savepoint, commits once, and only then answers.
+    Its thread holds the writing slot for a batch, commits once, and only then answers: one hop to the event loop for
+    all of them.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queue: deque[tuple[Unit, asyncio.Future[Any]]] = deque()
-        self._thread: ThreadPoolExecutor
+        self._queue: SimpleQueue[Unit | None]
+        self._loop: asyncio.AbstractEventLoop
+        self._ended: asyncio.Future[None]
         self._connection: sqlite3.Connection
-        self._pump: asyncio.Task[None] | None = None
-        self._started = False
+        self._accepted = 0
+        self._closed: str | None = "not started"
 
     async def start(self) -> None:
         """Open the writer's connection in its thread."""
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="corekit-writer")
-        self._connection = await asyncio.get_running_loop().run_in_executor(self._thread, self._connect)
-        self._started = True
+        self._queue = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        opened = self._loop.create_future()
+        threading.Thread(target=self._live, args=(opened,), name="corekit-writer", daemon=True).start()
+        await opened
+        self._closed = None
 
     async def stop(self) -> None:
         """Answer every accepted item, then close."""
-        self._started = False
-        if self._pump is not None:
-            await self._pump
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
-        self._thread.shutdown()
+        self._closed = self._closed or "shutting down"
+        self._queue.put(None)
+        await self._ended
+
+    async def check(self) -> None:
+        """Raise where the thread is gone."""
+        if self._closed:
+            raise Unavailable(self._closed)
 
     def lane(self, spec: LaneSpec[Item, Done]) -> Lane[Item, Done]:
         """Return the lane of `spec`; all lanes share the one writer."""
         return _SqliteLane(self, self._database, spec)
 
-    async def submit(self, unit: Unit) -> Any:
-        """Queue a unit; return its result after COMMIT."""
-        if not self._started:
-            raise Unavailable("shutting down")
-        if len(self._queue) >= QUEUE:
+    def submit(self, spec: LaneSpec[Any, Any], item: Any) -> asyncio.Future[Any]:
+        """Queue an item; its result is there after COMMIT."""
+        if self._closed:
+            raise Unavailable(self._closed)
+        if self._accepted >= QUEUE:
             raise TooMany("the write queue is full")
-        future = asyncio.get_running_loop().create_future()
-        self._queue.append((unit, future))
-        if self._pump is None:
-            self._pump = asyncio.create_task(self._drain(), name="corekit-group-writer")
-        return await future
+        self._accepted += 1
+        future = self._loop.create_future()
+        self._queue.put(Unit(spec, item, future))
+        return future
+
+    def _live(self, opened: asyncio.Future[None]) -> None:
+        """Be the thread, from the first statement to the last."""
+        try:
+            self._connection = self._connect()
+        except sqlite3.Error as error:
+            self._loop.call_soon_threadsafe(opened.set_exception, error)
+            return
+        self._loop.call_soon_threadsafe(opened.set_result, None)
+        batch: list[Unit] = []
+        try:
+            while batch := self._next():
+                with self._database.gate.held():
+                    batch += self._rest(MAX_BATCH - len(batch))
+                    answers = self._write(batch)
+                self._loop.call_soon_threadsafe(self._answer, batch, answers)
+        except BaseException as error:  # noqa: BLE001  # whatever ends the thread, somebody waits for it
+            self._loop.call_soon_threadsafe(self._die, batch, error)
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._database.path, isolation_level=None, cached_statements=512)
@@ -71,53 +110,82 @@ class GroupWriter:
             connection.execute(statement)
         return connection
 
-    async def _drain(self) -> None:
-        loop = asyncio.get_running_loop()
-        batch: list[tuple[Unit, asyncio.Future[Any]]] = []
-        try:
-            while self._queue:
-                async with self._database.gate:
-                    batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
-                    results = await loop.run_in_executor(self._thread, self._run, [unit for unit, _ in batch])
-                for (_, future), (value, error) in zip(batch, results, strict=True):
-                    if not future.done():
-                        future.set_exception(error) if error is not None else future.set_result(value)
-        finally:
-            self._pump = None
-            for _, future in batch:  # only where the pump itself was ended
-                if not future.done():
-                    future.set_exception(Unavailable("the writer was stopped"))
+    def _next(self) -> list[Unit]:
+        unit = self._queue.get()
+        return [] if unit is None else [unit]
 
-    def _run(self, units: list[Unit]) -> list[tuple[Any, Exception | None]]:
-        connection = self._connection
+    def _rest(self, number: int) -> list[Unit]:
+        """Take what else has queued, without waiting."""
+        found: list[Unit] = []
+        with contextlib.suppress(Empty):
+            for _ in range(number):
+                unit = self._queue.get_nowait()
+                if unit is None:
+                    self._queue.put(None)  # nothing comes after it
+                    break
+                found.append(unit)
+        return found
+
+    def _answer(self, batch: list[Unit], answers: list[Answer]) -> None:
+        self._accepted -= len(batch)
+        for unit, (value, error) in zip(batch, answers, strict=True):
+            if unit.future.done():  # cancelled
+                continue
+            if error is None:
+                unit.future.set_result(value)
+            else:
+                unit.future.set_exception(error)
+
+    def _die(self, batch: list[Unit], error: BaseException) -> None:
+        """Leave nobody waiting, and let readiness tell."""
+        self._closed = "the writer has died"
+        get_logger("corekit.data").error("writer_died", error=f"{type(error).__name__}: {error}")
+        batch += self._rest(QUEUE)
+        self._answer(batch, [(None, not_taken(error)) for _ in batch])
+
+    def _write(self, batch: list[Unit]) -> list[Answer]:
+        """Write all of a batch in one transaction; one after the other where only the commit tells who is to blame."""
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            results = [self._one(connection, unit, alone=len(units) == 1) for unit in units]
-            if connection.in_transaction:
-                connection.execute("COMMIT")
+            with contextlib.suppress(_HalfWritten):
+                return self._commit(batch, apart=False)
+            self._roll_back()
+            return self._commit(batch, apart=True)
+        except sqlite3.IntegrityError as error:
+            self._roll_back()
+            if len(batch) == 1:
+                return [(None, error)]
+            return [self._write([unit])[0] for unit in batch]
         except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            return [(None, _fault(error)) for _ in units]
-        return results
+            self._roll_back()
+            return [(None, not_taken(error)) for _ in batch]
 
-    @staticmethod
-    def _one(connection: sqlite3.Connection, unit: Unit, *, alone: bool) -> tuple[Any, Exception | None]:
-        """Run one unit so that its failure leaves the others as they are."""
-        if not alone:
-            connection.execute("SAVEPOINT unit")
-        try:
-            result = unit(connection)
-        except Exception as error:
-            if isinstance(error, sqlite3.OperationalError) and not _is_own(error):
-                raise  # disk full, I/O: the whole batch
-            connection.execute("ROLLBACK" if alone else "ROLLBACK TO unit")
-            if not alone:
+    def _commit(self, batch: list[Unit], *, apart: bool) -> list[Answer]:
+        """Run a batch in one transaction; savepoints set its units apart, where that was needed."""
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        answers: list[Answer] = []
+        for unit in batch:
+            if apart:
+                connection.execute("SAVEPOINT unit")
+            before = connection.total_changes
+            try:
+                answers.append((unit.spec.sqlite(connection, unit.item), None))
+            except Exception as error:  # the caller's
+                if isinstance(error, sqlite3.OperationalError) and not _is_own(error):
+                    raise  # disk full, I/O: the whole batch
+                if not apart and connection.total_changes != before:
+                    raise _HalfWritten from error
+                answers.append((None, error))
+                if apart:
+                    connection.execute("ROLLBACK TO unit")
+            if apart:
                 connection.execute("RELEASE unit")
-            return None, error
-        if not alone:
-            connection.execute("RELEASE unit")
-        return result, None
+        connection.execute("COMMIT")
+        return answers
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("ROLLBACK")
 
 
 class _SqliteLane:
@@ -128,7 +196,7 @@ class _SqliteLane:
 
     async def append(self, item: Any, /) -> Any:
         self._database.demand_free(f"lane {self._spec.name}")
-        done = await self._writer.submit(partial(_call, self._spec.sqlite, item))
+        done = await self._writer.submit(self._spec, item)
         self._database.wake()
         return done
 
@@ -136,13 +204,3 @@ class _SqliteLane:
 def _is_own(error: sqlite3.Error) -> bool:
     """Tell a statement that is wrong from a database that cannot write."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF == sqlite3.SQLITE_ERROR
-
-
-def _fault(error: sqlite3.Error) -> Unavailable:
-    fault = Unavailable("the database did not take the write")
-    fault.__cause__ = error
-    return fault
-
-
-def _call(function: Callable[[sqlite3.Connection, Any], Any], item: Any, connection: sqlite3.Connection) -> Any:
-    return function(connection, item)

@@ -2,82 +2,22 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
+from rooms import SETTINGS, WRITE, Entry, answer, rooms, stored
 from sqlalchemy import text
 
 from corekit import Actor, Corekit, emit
-from corekit.data import DatabaseSettings, Lane, LaneSpec
-from corekit.errors import Conflict, TooMany, Unavailable
+from corekit.data import Batch, DatabaseSettings, Lane, LaneSpec
+from corekit.errors import Conflict, InsideContext, TooMany, Unavailable
 from corekit.events import Event
 from corekit.testing import make_kit
-
-SETTINGS: dict[str, Any] = {"jobs": {"worker": False}}
-MAKE = (
-    "CREATE TABLE test_room (name TEXT PRIMARY KEY, seq BIGINT NOT NULL)",
-    """CREATE TABLE test_entry (room TEXT NOT NULL REFERENCES test_room DEFERRABLE INITIALLY DEFERRED,
-       seq BIGINT NOT NULL, word TEXT NOT NULL UNIQUE, PRIMARY KEY (room, seq))""",
-    "INSERT INTO test_room VALUES ('a', 0), ('b', 0)",
-)
-TAKE = "UPDATE test_room SET seq = seq + 1 WHERE name = {} RETURNING seq"
-ADD = "INSERT INTO test_entry (room, seq, word) VALUES ({}, {}, {})"
 
 
 class Written(Event, frozen=True, tag="test.written"):
     """Something a context writes."""
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """A word for a room; `refuse` fails after it was written, `lost` fails at the commit."""
-
-    room: str
-    word: str
-    refuse: bool = False
-    lost: bool = False
-
-
-def on_sqlite(connection: sqlite3.Connection, entry: Entry) -> int:
-    (seq,) = connection.execute(TAKE.format("?"), (entry.room,)).fetchone()
-    room = "nowhere" if entry.lost else entry.room
-    connection.execute(ADD.format("?", "?", "?"), (room, seq, entry.word))
-    if entry.refuse:
-        raise Conflict(entry.word)
-    return int(seq)
-
-
-async def on_postgresql(connection: Any, entry: Entry) -> int:
-    seq = await connection.fetchval(TAKE.format("$1"), entry.room)
-    room = "nowhere" if entry.lost else entry.room
-    await connection.execute(ADD.format("$1", "$2", "$3"), room, seq, entry.word)
-    if entry.refuse:
-        raise Conflict(entry.word)
-    return int(seq)
-
-
-WRITE = LaneSpec("test.write", on_sqlite, on_postgresql, key=lambda entry: entry.room)
-
-
-@pytest.fixture
-async def kit(database: DatabaseSettings, tmp_path: Path) -> AsyncGenerator[Corekit]:
-    """Start a kit with two rooms to write into."""
-    async with make_kit(database=database, tmp_path=tmp_path, settings=SETTINGS) as kit:
-        async with kit.database.engine().begin() as connection:
-            for statement in MAKE:
-                await connection.execute(text(statement))
-        yield kit
-
-
-async def stored(kit: Corekit, room: str = "a") -> list[tuple[int, str]]:
-    """Read a room, in order."""
-    async with kit.caller().begin(readonly=True) as ctx:
-        rows = await ctx.session.execute(
-            text("SELECT seq, word FROM test_entry WHERE room = :room ORDER BY seq"), {"room": room}
-        )
-        return [(seq, word) for seq, word in rows]
 
 
 async def test_an_answer_comes_after_the_commit(kit: Corekit) -> None:
@@ -85,9 +25,17 @@ async def test_an_answer_comes_after_the_commit(kit: Corekit) -> None:
     assert await stored(kit) == [(1, "one")]
 
 
+async def test_a_lane_inside_a_context_is_refused(kit: Corekit) -> None:
+    for readonly in (True, False):
+        async with kit.context(Actor("alice"), readonly=readonly):
+            with pytest.raises(InsideContext):
+                await kit.lane(WRITE).append(Entry("a", "one"))
+    assert await stored(kit) == []
+
+
 async def test_what_the_commit_refuses_is_not_answered(kit: Corekit) -> None:
     lane = kit.lane(WRITE)
-    with pytest.raises(Exception, match=r"foreign key|did not take the write"):
+    with pytest.raises(Exception, match=r"(?i)foreign key"):
         await lane.append(Entry("a", "one", lost=True))
     assert await lane.append(Entry("a", "two")) == 1
     assert await stored(kit) == [(1, "two")]
@@ -102,6 +50,22 @@ async def test_one_refusal_among_256_harms_no_neighbour(kit: Corekit) -> None:
     assert refused.detail == "100"
     assert answers == list(range(1, 256))
     assert [word for _, word in await stored(kit)] == [item.word for item in items if not item.refuse]
+
+
+async def test_what_the_commit_refuses_harms_no_neighbour(kit: Corekit) -> None:
+    lane = kit.lane(WRITE)
+    items = [Entry("a", str(number), lost=number == 5) for number in range(20)]
+    answers = await asyncio.gather(*(lane.append(item) for item in items), return_exceptions=True)
+    assert isinstance(answers.pop(5), Exception)
+    assert answers == list(range(1, 20))
+    assert [word for _, word in await stored(kit)] == [item.word for item in items if not item.lost]
+
+
+async def test_a_key_that_comes_twice_at_once_is_one_row(kit: Corekit) -> None:
+    lane = kit.lane(WRITE)
+    answers = await asyncio.gather(*(lane.append(Entry("a", str(number % 10))) for number in range(200)))
+    assert answers == [number % 10 + 1 for number in range(200)]
+    assert len(await stored(kit)) == 10
 
 
 async def test_the_order_of_submission_is_kept_per_key(kit: Corekit) -> None:
@@ -150,10 +114,7 @@ async def test_contexts_and_lanes_wait_for_each_other_without_deadlock(kit: Core
 
 
 async def test_a_stop_answers_everything_that_was_accepted(database: DatabaseSettings, tmp_path: Path) -> None:
-    async with make_kit(database=database, tmp_path=tmp_path, settings=SETTINGS) as kit:
-        async with kit.database.engine().begin() as connection:
-            for statement in MAKE:
-                await connection.execute(text(statement))
+    async with rooms(database, tmp_path) as kit:
         lane = kit.lane(WRITE)
         tasks = [asyncio.create_task(lane.append(Entry("a", str(number)))) for number in range(300)]
         await asyncio.sleep(0)
@@ -178,9 +139,7 @@ async def test_a_statement_that_is_wrong_harms_no_neighbour(kit: Corekit) -> Non
     def wrong(connection: sqlite3.Connection, _: Entry) -> int:
         return int(connection.execute("SELECT seq FROM nowhere").fetchone())
 
-    async def wrong_too(connection: Any, _: Entry) -> int:
-        return int(await connection.fetchval("SELECT seq FROM nowhere"))
-
+    wrong_too = Batch[Entry, int]("SELECT $1, seq FROM nowhere", lambda entry: (entry.word,), answer, lambda _: None)
     lanes: list[Lane[Entry, int]] = [kit.lane(WRITE), kit.lane(LaneSpec("test.wrong", wrong, wrong_too))]
     one, bad, two = await asyncio.gather(
         lanes[0].append(Entry("a", "1")),

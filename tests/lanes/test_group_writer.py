@@ -5,12 +5,13 @@ import sqlite3
 import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from corekit import Actor, Corekit
 from corekit.data import Lane, LaneSpec
-from corekit.errors import Unavailable
+from corekit.errors import Conflict, Unavailable
 from corekit.testing import make_kit
 
 
@@ -26,12 +27,9 @@ def say(connection: sqlite3.Connection, statement: str) -> int:
     return 0
 
 
-async def never(_: object, __: str) -> int:
-    raise NotImplementedError
-
-
-PUT = LaneSpec("test.put", put, never)
-SAY = LaneSpec("test.say", say, never)
+NEVER: Any = None  # the other database's half
+PUT = LaneSpec("test.put", put, NEVER)
+SAY = LaneSpec("test.say", say, NEVER)
 
 
 @pytest.fixture
@@ -93,7 +91,7 @@ async def test_what_queued_while_one_commit_ran_is_the_next_batch(kit: Corekit) 
         free.wait(5)
         return 0
 
-    first = asyncio.create_task(kit.lane(LaneSpec("test.slow", slow, never)).append(""))
+    first = asyncio.create_task(kit.lane(LaneSpec("test.slow", slow, NEVER)).append(""))
     await asyncio.to_thread(inside.wait, 5)
     rest = asyncio.create_task(many(kit.lane(PUT), 100))
     await asyncio.sleep(0.05)
@@ -127,19 +125,38 @@ async def test_a_batch_waits_for_the_writing_context_and_the_context_for_the_bat
     assert order == ["context begins", "context ends", "lane"]
 
 
-async def test_a_writer_that_is_ended_answers(kit: Corekit) -> None:
-    inside, free = threading.Event(), threading.Event()
+async def test_a_writer_that_dies_answers_and_readiness_tells(kit: Corekit) -> None:
+    def die(_: sqlite3.Connection, __: str) -> int:
+        raise SystemExit
 
-    def slow(_: sqlite3.Connection, __: str) -> int:
-        inside.set()
-        free.wait(5)
+    assert (await kit.health.ready())[0]
+    kit.health.reset()
+    answers = await asyncio.gather(
+        *(kit.lane(spec).append("x") for spec in (PUT, LaneSpec("test.die", die, NEVER), PUT)), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers[1:]] == [Unavailable, Unavailable]
+    with pytest.raises(Unavailable, match="the writer has died"):
+        await kit.lane(PUT).append("x")
+    ready, states = await kit.health.ready()
+    assert (ready, states["lanes"]) == (False, "down")
+
+
+async def test_units_that_read_only_before_they_refuse_cost_no_savepoint(kit: Corekit) -> None:
+    statements: list[str] = []
+
+    def trace(connection: sqlite3.Connection, _: str) -> int:
+        connection.set_trace_callback(statements.append)
         return 0
 
-    task = asyncio.create_task(kit.lane(LaneSpec("test.slow", slow, never)).append(""))
-    await asyncio.to_thread(inside.wait, 5)
-    (pump,) = [other for other in asyncio.all_tasks() if other.get_name() == "corekit-group-writer"]
-    pump.cancel()
-    with pytest.raises(Unavailable, match="the writer was stopped"):
-        await task
-    free.set()
-    assert await kit.lane(PUT).append("x") == 1
+    def refuse(connection: sqlite3.Connection, word: str) -> int:
+        connection.execute("SELECT count(*) FROM test_word")
+        raise Conflict(word)
+
+    await kit.lane(LaneSpec("test.trace", trace, NEVER)).append("")
+    refusing = kit.lane(LaneSpec("test.refuse", refuse, NEVER))
+    answers = await asyncio.gather(
+        *(lane.append("x") for _ in range(50) for lane in (kit.lane(PUT), refusing)), return_exceptions=True
+    )
+    assert answers[::2] == list(range(1, 51))
+    assert all(isinstance(answer, Conflict) for answer in answers[1::2])
+    assert not [statement for statement in statements if "SAVEPOINT" in statement]
