@@ -162,6 +162,7 @@ class Caller:
 
         Raises:
             InsideContext: a writing context while this task holds any other.
+            Unavailable: it held SQLite's writing slot for longer than `writer_hold_max_ms`, and is rolled back.
             ReadonlyContext: something was added to the session of a readonly context.
 
         """
@@ -170,7 +171,7 @@ class Caller:
         refused: Refused | None = None
         try:
             rights: Rights = "service" if self.actor.kind == "system" else "app"
-            work = database.work(rights, readonly=readonly, identity=self.identity)
+            work = database.work(rights, readonly=readonly, identity=self.identity, task=task)
             context = Context(self, work)
             try:
                 try:
@@ -178,6 +179,9 @@ class Caller:
                 except Refused as refusal:
                     refused = refusal
                 await (to_the_end(context.finish()) if context.callbacks or not readonly else work.commit())
+            except asyncio.CancelledError:
+                work.demand_in_time()
+                raise
             finally:
                 await work.close()
         finally:

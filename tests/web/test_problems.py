@@ -85,6 +85,12 @@ async def test_a_database_that_is_away_is_no_fault_of_the_request(stored: httpx.
     assert answer.headers["retry-after"] == "1"
 
 
+async def test_a_route_that_keeps_the_writing_slot_is_rolled_back(http: httpx.AsyncClient) -> None:
+    problem(await http.post("/slow", timeout=10), 503, "unavailable")
+    assert await counted(http) == 0
+    assert (await http.get("/touch")).text == "touched"
+
+
 async def test_a_refusal_commits_and_is_answered(stored: httpx.AsyncClient) -> None:
     problem(await stored.post("/refused"), 403, "refused")
     assert await counted(stored) == 1

@@ -1,5 +1,6 @@
 """A site for the tests of HTTP: a plugin with routes of every kind, served."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -84,6 +85,13 @@ async def away(ctx: Ctx) -> None:
     await ctx.session.execute(text("CREATE TABLE test_large AS SELECT zeroblob(1000000)"))
 
 
+@post("/slow", guards=ANY)
+async def slow(ctx: Ctx) -> None:
+    await emit(ctx, Noted())
+    await ctx.session.flush()
+    await asyncio.sleep(30)
+
+
 @post("/refused", guards=ANY)
 async def refused(ctx: Ctx) -> None:
     await emit(ctx, Noted())
@@ -163,8 +171,8 @@ class Site(Plugin[Settings]):
 
     def routes(self) -> Sequence[Any]:
         return [
-            *(count, note, touch, sneak, broken, away, refused, conflict, fault, limited, down, both, who, own),
-            *(staff, fresh, strong, teapot),
+            *(count, note, touch, sneak, broken, away, slow, refused, conflict, fault, limited, down, both, who),
+            *(own, staff, fresh, strong, teapot),
         ]
 
     @implements(authenticate)
@@ -180,6 +188,7 @@ class Site(Plugin[Settings]):
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "jobs": {"worker": False},
+    "database": {"writer_hold_max_ms": 500},
     "access": {"roles": {"staff": ["staff:read"]}},
     "web": {"trusted_proxies": ["10.0.0.0/8", "127.0.0.1"], "body_max": 1000},
 }

@@ -202,10 +202,11 @@ def make_world(database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> 
     """Give a way to start a kit with chat, other plugins and other settings; rates are off unless set."""
 
     @asynccontextmanager
-    async def make(*plugins: Plugin[Any], **settings: Any) -> AsyncGenerator[World]:
+    async def make(*plugins: Plugin[Any], worker: bool = True, **settings: Any) -> AsyncGenerator[World]:
         chat = ChatPlugin(ChatSettings(**{"limits": False, **settings}))
         every = [AccountsPlugin(), GatewayPlugin(), chat, *plugins]
-        async with make_kit(every, database=database, tmp_path=tmp_path, clock=clock) as kit:
+        jobs = {"jobs": {"worker": worker}}
+        async with make_kit(every, database=database, tmp_path=tmp_path, clock=clock, settings=jobs) as kit:
             yield World(kit)
 
     return make

@@ -16,7 +16,7 @@ from corekit.data import policy_postgresql, policy_sqlite
 from corekit.data.ending import to_the_end
 from corekit.data.options import DatabaseSettings, database_url, pragmas, prepare_file, server_settings
 from corekit.data.policy import Identity, Policy
-from corekit.data.slot import WritingSlot
+from corekit.data.slot import HoldLimit, WritingSlot
 from corekit.errors import InsideContext, PluginError, ReadonlyContext
 from corekit.watch.logs import get_logger
 
@@ -27,7 +27,13 @@ class Work:
     """One transaction's hold on the database: nothing is borrowed until its session runs a statement."""
 
     def __init__(
-        self, database: "Database", engine: AsyncEngine, *, readonly: bool, identity: Identity | None = None
+        self,
+        database: "Database",
+        engine: AsyncEngine,
+        *,
+        readonly: bool,
+        identity: Identity | None = None,
+        task: asyncio.Task[Any] | None = None,
     ) -> None:
         self.readonly = readonly
         self.identity = identity
@@ -36,6 +42,7 @@ class Work:
         self._engine = engine
         self._session: AsyncSession | None = None
         self._held_since: float | None = None
+        self._limit = HoldLimit(task or asyncio.current_task(), database.settings.writer_hold_max_ms / 1000)
         self._over = False
 
     @property
@@ -58,6 +65,8 @@ class Work:
             ReadonlyContext: this is readonly, and something was added, changed or deleted all the same.
 
         """
+        self._limit.demand()
+        self._limit.end()
         try:
             if self._session is not None:
                 if self.readonly:
@@ -89,12 +98,18 @@ class Work:
         if self._held_since is None:
             await_only(self._database.gate.acquire())
             self._held_since = time.monotonic()
+            self._limit.begin()
+
+    def demand_in_time(self) -> None:
+        """Say why the task was cancelled, where it held SQLite's slot for too long (Unavailable)."""
+        self._limit.demand()
 
     def _release(self) -> None:
         if self._held_since is None:
             return
         held = (time.monotonic() - self._held_since) * 1000
         self._held_since = None
+        self._limit.end()
         self._database.gate.release()
         if held > self._database.settings.writer_hold_warn_ms:
             get_logger("corekit.data").warning("writer_slot_held_long", duration_ms=round(held))
@@ -146,11 +161,21 @@ class Database:
             await engine.dispose()
         self._engines.clear()
 
-    def work(self, rights: Rights = "app", *, readonly: bool = False, identity: Identity | None = None) -> Work:
-        """Open a unit of work; it costs nothing until its first statement. What `app` may do, the policies say."""
+    def work(
+        self,
+        rights: Rights = "app",
+        *,
+        readonly: bool = False,
+        identity: Identity | None = None,
+        task: asyncio.Task[Any] | None = None,
+    ) -> Work:
+        """Open a unit of work; it costs nothing until its first statement. What `app` may do, the policies say.
+
+        `task` (this one, unless told otherwise) is cancelled where the work holds SQLite's writing slot for too long.
+        """
         if not self._engines:
             raise PluginError("the kit is not started: use `async with kit`, or give its lifespan to the application")
-        return Work(self, self._engines[rights, readonly], readonly=readonly, identity=identity)
+        return Work(self, self._engines[rights, readonly], readonly=readonly, identity=identity, task=task)
 
     def engine(self, rights: Rights = "service") -> AsyncEngine:
         """Return a writing engine."""

@@ -35,6 +35,7 @@ class DatabaseSettings(Settings, frozen=True):
     schema: str = "public"
     pool: int = 10
     writer_hold_warn_ms: int = 500
+    writer_hold_max_ms: int = 10_000
     sqlite: SqliteSettings = SqliteSettings()
 
 
@@ -49,7 +50,7 @@ def pragmas(settings: SqliteSettings, *, readonly: bool = False) -> list[str]:
         "PRAGMA trusted_schema=OFF",
         "PRAGMA temp_store=MEMORY",
         "PRAGMA cache_size=-65536",
-        "PRAGMA wal_autocheckpoint=1000",
+        "PRAGMA wal_autocheckpoint=8000",
         f"PRAGMA journal_size_limit={64 << 20}",
     ]
     return [*statements, "PRAGMA query_only=ON"] if readonly else statements

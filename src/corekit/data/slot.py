@@ -5,6 +5,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from corekit.errors import Unavailable
 
 
 class WritingSlot:
@@ -70,3 +73,40 @@ class WritingSlot:
                 return False
             self._taken = True
             return True
+
+
+class HoldLimit:
+    """How long a task may keep the slot: then it is cancelled where it waits, and its work rolled back."""
+
+    def __init__(self, task: asyncio.Task[Any] | None, seconds: float) -> None:
+        self._task = task
+        self._seconds = seconds
+        self._timer: asyncio.TimerHandle | None = None
+        self._passed = False
+
+    def begin(self) -> None:
+        """Count from now."""
+        if self._timer is None and self._task is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._pass)
+
+    def end(self) -> None:
+        """Count no more: what has come to its commit ends by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._passed:
+            self._task = None
+
+    def demand(self) -> None:
+        """Turn the cancellation into what it means, unless somebody else has cancelled the task too.
+
+        Raises:
+            Unavailable: the time has passed.
+
+        """
+        if self._passed and self._task is not None and not self._task.uncancel():
+            raise Unavailable("it took too long while nobody else could write; it was rolled back")
+
+    def _pass(self) -> None:
+        self._passed = True
+        if self._task is not None:
+            self._task.cancel()

@@ -66,6 +66,10 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer a fault: the details go to the log, the request id to the client."""
+    if isinstance(error, ExceptionGroup) and isinstance(error.exceptions[0], Problem):
+        return on_problem(
+            request, error.exceptions[0]
+        )  # so Litestar wraps what a context's end says of a cancelled route
     if undecodable(error):
         return on_http_exception(request, ClientException("the body is not JSON in UTF-8, or is nested too deep"))
     fault = Unavailable("the database does not answer") if is_away(error) else Problem()
