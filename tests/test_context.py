@@ -1,7 +1,6 @@
 """Callers and contexts: one actor, one transaction, and what may not be opened inside another."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from corekit import NOBODY, Actor, Client, Context, Corekit, Event, Plugin, Sett
 from corekit.context import Proof
 from corekit.data import DatabaseSettings, LaneSpec
 from corekit.data.outbox import OutboxRow
-from corekit.errors import Forbidden, InsideContext, PluginError, ReadonlyContext, Refused, Unauthenticated, Unavailable
+from corekit.errors import Forbidden, InsideContext, PluginError, ReadonlyContext, Refused, Unauthenticated
 from corekit.testing import FakeClock, act_as, make_kit
 from corekit.values import typeid
 
@@ -288,63 +287,3 @@ async def test_a_caller_says_from_where(kit: Corekit) -> None:
     async with caller.begin() as ctx:
         assert ctx.caller.client.address == "192.0.2.1"
         assert ctx.now() == kit.clock.now()
-
-
-async def test_a_context_that_keeps_the_writing_slot_is_rolled_back(tmp_path: Path) -> None:
-    settings = {**SETTINGS, "database": {"writer_hold_max_ms": 200}}
-    async with make_kit([Notes()], tmp_path=tmp_path, settings=settings) as kit:
-        seen: list[str] = []
-        with pytest.raises(Unavailable, match="took too long"):
-            async with kit.context(Actor("alice")) as ctx:
-                await emit(ctx, Noted())
-                await ctx.session.flush()
-                waiting = asyncio.create_task(_write(kit))
-                try:
-                    await asyncio.sleep(30)
-                except asyncio.CancelledError:
-                    seen.append("told where it waits")
-                    raise
-        assert seen == ["told where it waits"]
-        await waiting
-        assert await recorded(kit) == 1
-        task = asyncio.current_task()
-        assert task is not None
-        assert task.cancelling() == 0
-        async with kit.context(Actor("alice")) as ctx:
-            await emit(ctx, Noted())
-            await ctx.session.flush()
-        await asyncio.sleep(0.3)  # who came to an end is left alone
-        async with kit.context(Actor("alice")):
-            await asyncio.sleep(0.3)  # and so is who holds nothing
-
-
-async def test_a_context_that_hears_nothing_does_not_commit_too_late(tmp_path: Path) -> None:
-    settings = {**SETTINGS, "database": {"writer_hold_max_ms": 100}}
-    async with make_kit([Notes()], tmp_path=tmp_path, settings=settings) as kit:
-        with pytest.raises(Unavailable):
-            async with kit.context(Actor("alice")) as ctx:
-                await emit(ctx, Noted())
-                await ctx.session.flush()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.sleep(30)
-        assert await recorded(kit) == 0
-
-
-async def test_a_context_that_waits_for_a_lane_through_another_task_ends(tmp_path: Path) -> None:
-    settings = {**SETTINGS, "database": {"writer_hold_max_ms": 200}}
-    lane = LaneSpec[int, int]("test.same", lambda _, item: item, None)  # type: ignore[arg-type]  # the other database's
-    async with make_kit([Notes()], tmp_path=tmp_path, settings=settings) as kit:
-        child = None
-        with pytest.raises(Unavailable):
-            async with kit.context(Actor("alice")) as ctx:
-                await emit(ctx, Noted())
-                await ctx.session.flush()
-                child = asyncio.create_task(kit.lane(lane).append(7))
-                await asyncio.shield(child)
-        assert child is not None
-        assert await child == 7
-
-
-async def _write(kit: Corekit) -> None:
-    async with kit.context(Actor("bob")) as ctx:
-        await emit(ctx, Noted())
