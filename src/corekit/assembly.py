@@ -3,14 +3,14 @@
 import graphlib
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from corekit.errors import PluginError
 from corekit.events import Event, listened, tag_of
-from corekit.jobs import Handler, Handlers
+from corekit.jobs import Handler, Handlers, Upkeep
 from corekit.jobs.marks import marked
 from corekit.plugin import Plugin
 
@@ -97,8 +97,8 @@ def _by_name(plugins: Iterable[Plugin[Any]]) -> dict[str, Plugin[Any]]:
     return found
 
 
-def handlers_of(plugins: Iterable[Plugin[Any]]) -> Handlers:
-    """Collect every listener and job of the plugins."""
+def handlers_of(plugins: Iterable[Plugin[Any] | Upkeep]) -> Handlers:
+    """Collect every listener, job and schedule of the plugins."""
     found = Handlers()
     for plugin in plugins:
         for name, function in inspect.getmembers(type(plugin), inspect.isfunction):
@@ -110,6 +110,9 @@ def handlers_of(plugins: Iterable[Plugin[Any]]) -> Handlers:
                 _demand_async(function, listener)
                 if mark.tag in found.jobs:
                     raise PluginError(f"job tag {mark.tag!r} is used by {found.jobs[mark.tag].listener} and {listener}")
+                if mark.schedule is not None:
+                    call = _without_payload(call)
+                    found.schedules.append(mark.schedule)
                 found.jobs[mark.tag] = Handler(
                     listener,
                     call,
@@ -137,6 +140,10 @@ def _tags(event: type[Event]) -> Iterable[str]:
 def _demand_async(function: Any, listener: str) -> None:
     if not inspect.iscoroutinefunction(function):
         raise PluginError(f"{listener} must be an async method")
+
+
+def _without_payload(call: Callable[[Any], Awaitable[None]]) -> Callable[[Any, Any], Awaitable[None]]:
+    return lambda given, _: call(given)
 
 
 def _payload_type(function: Any) -> Any:

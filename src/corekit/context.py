@@ -16,6 +16,7 @@ from corekit.data import Database, Keyring, Lane, LaneSpec, Work
 from corekit.data.ending import to_the_end
 from corekit.data.engines import Rights
 from corekit.data.policy import Identity
+from corekit.data.outbox import Delivery
 from corekit.errors import Forbidden, Invalid, ReadonlyContext, Refused, Unauthenticated
 from corekit.hooks import Hooks
 from corekit.values import Clock, parse_id, uuid7
@@ -151,6 +152,7 @@ class Caller:
     request_id: str = field(default_factory=lambda: str(uuid7()))
     client: Client = field(default_factory=Client)
     on_behalf_of: Actor | None = None
+    delivery: Delivery | None = None  # in a listener or job: what it was handed
 
     @asynccontextmanager
     async def begin(

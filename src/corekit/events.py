@@ -4,9 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from corekit.context import Context
-from corekit.data.outbox import OutboxRow
+from corekit.data.base import table_of
+from corekit.data.outbox import OnceRow, OutboxRow
 from corekit.errors import PluginError
 from corekit.values import uuid7
 
@@ -67,3 +70,17 @@ async def emit(ctx: Context, event: Event) -> None:
         )
     )
     ctx.work.wakes = True
+
+
+async def once(ctx: Context, event: Any) -> bool:
+    """Tell, in a listener or a job, whether this is the first time: False if it was handled and committed before.
+
+    What the listener then does in this same context is in the database exactly once, however often it is called.
+    """
+    delivery = ctx.caller.delivery
+    if delivery is None:
+        raise PluginError(f"once({type(event).__name__}) is for a listener or a job: nothing was delivered here")
+    table = table_of(OnceRow)
+    dialect_insert = sqlite_insert if ctx.kit.database.dialect == "sqlite" else postgresql_insert
+    row = dialect_insert(table).values(listener=delivery.listener, event=delivery.id, created_at=ctx.now())
+    return (await (await ctx.session.connection()).execute(row.on_conflict_do_nothing())).rowcount == 1

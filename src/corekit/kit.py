@@ -24,8 +24,9 @@ from corekit.errors import ConfigError, PluginError, Unauthenticated
 from corekit.guard import PURPOSE as LIMITS_PURPOSE
 from corekit.guard import Limits, LimitSettings, make_limits
 from corekit.hooks import Hooks
-from corekit.jobs import JobSettings, Worker
-from corekit.jobs.worker import PURPOSE as JOBS_PURPOSE
+from corekit.jobs import JobEngine, JobSettings, Upkeep, Worker, make_engine
+from corekit.jobs.listeners import Listeners
+from corekit.jobs.runner import PURPOSE as JOBS_PURPOSE
 from corekit.plugin import Plugin
 from corekit.settings import Config, Settings
 from corekit.values import Clock, SystemClock
@@ -92,7 +93,8 @@ class Corekit(Kit):
         self.hooks = Hooks()
         for plugin in self.plugins:
             self.hooks.register(plugin, plugin.name)
-        self.handlers = handlers_of(self.plugins)
+        self.handlers = handlers_of((Upkeep(), *self.plugins))
+        self.job_engine: JobEngine = make_engine(self.handlers, self.jobs)
         self.purposes = _purposes(self.plugins)
         for handler in self.handlers.jobs.values():
             self.demand_purpose(handler.purpose)
@@ -237,6 +239,8 @@ class Corekit(Kit):
         await self._lanes.start()
         stack.push_async_callback(self._lanes.stop)
         stack.callback(self._services.clear)
+        listeners = Listeners(self.handlers)
+        await listeners.announce(self)
         self.provide(Limits, make_limits(self, self.config.table("limits", LimitSettings)))
         for plugin in self.plugins:
             await stack.enter_async_context(plugin.lifespan(self))
@@ -244,7 +248,14 @@ class Corekit(Kit):
                 if contract not in self._services:
                     raise PluginError(f"plugin {plugin.name} declares {contract.__name__} but did not provide it")
         if self.jobs.worker:
-            worker = Worker(self, self.handlers, known_tags(self.handlers), self.jobs)
+            worker = Worker(
+                self,
+                self.handlers,
+                engine=self.job_engine,
+                listeners=listeners,
+                known=known_tags(self.handlers),
+                settings=self.jobs,
+            )
             await worker.start()
             stack.push_async_callback(worker.stop)
 

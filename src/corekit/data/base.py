@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BLOB, BigInteger, DateTime, Dialect, MetaData, Uuid
+from sqlalchemy import BLOB, BigInteger, DateTime, Dialect, MetaData, Table, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import Text, TypeDecorator, TypeEngine
@@ -105,3 +105,10 @@ class Base(DeclarativeBase):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         protect(cls)
+
+
+def table_of(row: type[Base]) -> Table:
+    """Return the table of a class, for statements that need no ORM."""
+    table = row.__table__
+    assert isinstance(table, Table)  # noqa: S101  # a declarative class has nothing else
+    return table

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.util import await_only
 
-from corekit.data import policy_postgresql, policy_sqlite
+from corekit.data import one_hop, policy_postgresql, policy_sqlite
 from corekit.data.ending import to_the_end
 from corekit.data.options import DatabaseSettings, database_url, pragmas, prepare_file, server_settings
 from corekit.data.policy import Identity, Policy
@@ -57,6 +57,11 @@ class Work:
                 engine, expire_on_commit=False, close_resets_only=False, info=self._database.carried
             )
         return self._session
+
+    @property
+    def untouched(self) -> bool:
+        """Whether there is no transaction to end: nothing was read or written, and nothing is about to be."""
+        return self._session is None or not self._session.in_transaction()
 
     async def commit(self) -> None:
         """Flush and commit; whoever waits for new outbox rows is woken after it.
@@ -230,7 +235,7 @@ class Database:
             max_overflow=0,
             pool_timeout=30,
             hide_parameters=True,
-            connect_args={"factory": SqliteConnection},
+            connect_args={"factory": SqliteConnection, "async_creator_fn": one_hop.connect},
         )
 
         @event.listens_for(engine.sync_engine, "connect")
@@ -246,7 +251,8 @@ class Database:
             work = connection.get_execution_options().get("corekit_work")
             if work is not None and not readonly:
                 work.take_slot()
-            connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+            driver: Any = connection.connection.driver_connection
+            driver.begin("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
         if rights == "app":
             policy_sqlite.police(engine.sync_engine, self.policies, readonly=readonly)

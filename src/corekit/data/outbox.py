@@ -1,5 +1,6 @@
 """The one intake of deferred work: a row that commits or vanishes with the work that asked for it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -10,6 +11,18 @@ from sqlalchemy.orm import Mapped, mapped_column
 from corekit.data.base import Base
 from corekit.data.pii import PII
 from corekit.data.policy import Policy, actor
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a listener or job is handed, besides its payload: its own name, a stable id, and which attempt this is.
+
+    `id` is the same at each attempt and for each listener of one event; outside effects carry it as idempotency key.
+    """
+
+    listener: str
+    id: UUID
+    attempt: int
 
 
 class OutboxRow(Base):
@@ -45,7 +58,7 @@ class JobRow(Base):
     listener: Mapped[str]
     payload: Mapped[Annotated[bytes, PII("id", subject="actor")]]
     key: Mapped[str | None]
-    priority: Mapped[int]
+    priority: Mapped[int]  # negated, so that an ascending index has the urgent first
     run_after: Mapped[datetime]
     state: Mapped[Literal["queued", "leased", "buried"]]
     attempts: Mapped[int]
@@ -56,6 +69,7 @@ class JobRow(Base):
     actor: Mapped[Annotated[UUID | None, PII("id", subject="actor")]]
     trace: Mapped[str | None]
     created_at: Mapped[datetime]
+    origin: Mapped[UUID | None]  # the outbox row that asked for it
 
     __table_args__ = (
         Index(
@@ -65,11 +79,38 @@ class JobRow(Base):
             sqlite_where=text("state != 'buried'"),
             postgresql_where=text("state != 'buried'"),
         ),
-        Index("ix_corekit_job_due", "state", "run_after"),
+        Index(
+            "ix_corekit_job_queued",
+            "priority",
+            "run_after",
+            "id",
+            sqlite_where=text("state = 'queued'"),
+            postgresql_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_corekit_job_leased",
+            "lease_until",
+            sqlite_where=text("state = 'leased'"),
+            postgresql_where=text("state = 'leased'"),
+        ),
     )
 
 
 Policy.closed(JobRow, "Payloads of everybody; the worker alone reads them.")
+
+
+class ListenerRow(Base):
+    """A listener that some process has, so that a process without it hands its events on all the same."""
+
+    __tablename__ = "corekit_listener"
+
+    tag: Mapped[str] = mapped_column(primary_key=True)
+    listener: Mapped[str] = mapped_column(primary_key=True)
+    plugin: Mapped[str]
+    seen_at: Mapped[datetime]
+
+
+Policy.closed(ListenerRow, "Processes tell each other here what they listen to.")
 
 
 class OnceRow(Base):

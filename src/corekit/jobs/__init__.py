@@ -1,6 +1,24 @@
 """Jobs: deferred work, enqueued in the caller's transaction, run by a worker, retried, then buried."""
 
-from corekit.jobs.marks import Bury, Handler, Handlers, Retry, enqueue, job
-from corekit.jobs.worker import JobSettings, Worker
+from corekit.jobs.choice import make_engine
+from corekit.jobs.engine import Job, JobEngine
+from corekit.jobs.marks import Bury, Handler, Handlers, Retry, enqueue, job, schedule
+from corekit.jobs.settings import JobSettings
+from corekit.jobs.upkeep import Upkeep
+from corekit.jobs.worker import Worker
 
-__all__ = ["Bury", "Handler", "Handlers", "JobSettings", "Retry", "Worker", "enqueue", "job"]
+__all__ = [
+    "Bury",
+    "Handler",
+    "Handlers",
+    "Job",
+    "JobEngine",
+    "JobSettings",
+    "Retry",
+    "Upkeep",
+    "Worker",
+    "enqueue",
+    "job",
+    "make_engine",
+    "schedule",
+]

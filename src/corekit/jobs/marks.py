@@ -10,6 +10,7 @@ import msgspec
 from corekit.context import Context
 from corekit.data.outbox import OutboxRow
 from corekit.errors import PluginError
+from corekit.jobs.schedules import Schedule
 from corekit.values import uuid7
 
 F = TypeVar("F", bound=Callable[..., Awaitable[None]])
@@ -37,6 +38,7 @@ class JobMark:
     attempts: int
     timeout: float
     purpose: str | None
+    schedule: Schedule | None = None
 
 
 def job(
@@ -50,6 +52,31 @@ def job(
 
     def mark(function: F) -> F:
         setattr(function, _MARK, JobMark(tag, network, attempts, timeout, purpose))
+        return function
+
+    return mark
+
+
+def schedule(
+    cron: str,
+    *,
+    tag: str,
+    zone: str = "UTC",
+    network: bool = False,
+    attempts: int = 8,
+    timeout: float = 60.0,
+    purpose: str | None = None,
+) -> Callable[[F], F]:
+    """Mark a plugin's async method `(ctx)`, with `network=True` `(caller)`, as a job that runs by the calendar.
+
+    `cron` has five fields, read in the time zone `zone`. Of all workers one asks for a slot; slots that were missed
+    while nobody worked run once, not each; a run that takes longer than its period is not joined by a second.
+    """
+    when = Schedule(tag, cron, zone)
+    when.check()
+
+    def mark(function: F) -> F:
+        setattr(function, _MARK, JobMark(tag, network, attempts, timeout, purpose, when))
         return function
 
     return mark
@@ -80,16 +107,10 @@ class Handlers:
 
     listeners: dict[str, list[Handler]] = field(default_factory=dict)
     jobs: dict[str, Handler] = field(default_factory=dict)
+    schedules: list[Schedule] = field(default_factory=list)
 
-    def find(self, listener: str) -> Handler | None:
-        """Return the handler of that name."""
-        return self._by_name().get(listener)
-
-    def names(self) -> frozenset[str]:
-        """Name every handler."""
-        return frozenset(self._by_name())
-
-    def _by_name(self) -> dict[str, Handler]:
+    def by_name(self) -> dict[str, Handler]:
+        """Return every handler by its own name."""
         every = [*self.jobs.values(), *(one for many in self.listeners.values() for one in many)]
         return {handler.listener: handler for handler in every}
 

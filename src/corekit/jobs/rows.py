@@ -1,24 +1,42 @@
 """The job engine `rows`: leased rows in `corekit_job`, the same on SQLite and PostgreSQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Delete,
+    ScalarSelect,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from corekit.context import Context
-from corekit.data.outbox import JobRow, OutboxRow
+from corekit.data.base import table_of
+from corekit.data.outbox import JobRow
+from corekit.jobs.engine import PATIENCE, SUSPECT, Job, LostLease, Waiting, Which
 
-PATIENCE = timedelta(hours=24)  # how long what nobody here knows waits for a process that does
-
-_DUE_FIRST = (JobRow.priority.desc(), JobRow.run_after, JobRow.id)
-
-
-class LostLease(Exception):  # a state of the world, seen by the worker alone
-    """Somebody else has taken this job over: whatever was done in this transaction must not commit."""
+TABLE = table_of(JobRow)
+COLUMNS = [TABLE.c[field.name] for field in fields(Job)]
+_FINISH = "DELETE FROM corekit_job WHERE id = ? AND owner = ? AND attempts = ?"
+_FINISH_POSTGRESQL = "DELETE FROM corekit_job WHERE id = $1 AND owner = $2 AND attempts = $3"
+_FIRST = (TABLE.c.priority, TABLE.c.run_after, TABLE.c.id)
 
 
 class Rows:
@@ -28,96 +46,157 @@ class Rows:
         self._owner = owner
         self._lease = timedelta(seconds=lease)
         self._listeners = sorted(listeners)
+        self._finish = delete(TABLE).where(
+            TABLE.c.id == bindparam("job"), TABLE.c.owner == owner, TABLE.c.attempts == bindparam("attempt")
+        )
 
-    async def waiting(self, ctx: Context) -> bool:
-        """Tell whether a job is due: reads only."""
-        return bool(await ctx.session.scalar(select(exists(select(JobRow.id).where(self._mine(ctx.now()))))))
+    async def waiting(self, ctx: Context) -> Waiting:
+        """Look at the queue: reads only."""
+        now = ctx.now()
+        due = or_(exists(select(1).where(self._queued(now))), exists(select(1).where(self._expired(now, ()))))
+        suspects = exists(select(1).where(self._expired(now, (), suspects=True)))
+        row = (await (await ctx.session.connection()).execute(select(due, suspects))).one()
+        return Waiting(bool(row[0]), bool(row[1]))
 
-    async def put(self, ctx: Context, jobs: Sequence[dict[str, Any]]) -> None:
+    async def put(self, ctx: Context, jobs: Sequence[Job]) -> None:
         """Add jobs; one whose key is open already is dropped."""
-        if not jobs:
-            return
-        keyed = [job for job in jobs if job["key"] is not None]
-        plain = [job for job in jobs if job["key"] is None]
-        if plain:
-            await ctx.session.execute(insert(JobRow), plain)
-        if keyed:
+        connection = await ctx.session.connection()
+        if plain := [_row(job) for job in jobs if job.key is None]:
+            await connection.execute(insert(TABLE), plain)
+        if keyed := [_row(job) for job in jobs if job.key is not None]:
             dialect_insert = sqlite_insert if ctx.kit.database.dialect == "sqlite" else postgresql_insert
-            await ctx.session.execute(dialect_insert(JobRow).on_conflict_do_nothing(), keyed)
+            await connection.execute(dialect_insert(TABLE).on_conflict_do_nothing(), keyed)
 
-    async def claim(self, ctx: Context, limit: int) -> list[JobRow]:
-        """Lease up to `limit` due jobs; an attempt counts from here, so a job that kills its worker is buried too."""
-        due = (
-            select(JobRow.id)
-            .where(self._mine(ctx.now()))
-            .order_by(*_DUE_FIRST)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")  # never a sub-select: PostgreSQL may run one again and take more than the limit
-        )
+    async def claim(self, ctx: Context, limit: int, held: Collection[Job] = (), *, suspects: bool = False) -> list[Job]:
+        """Lease due jobs, the expired first; an attempt counts from here, so a job that kills its worker counts too."""
+        now = ctx.now()
+        taken = await self._lease_some(ctx, self._expired(now, held, suspects=suspects), limit)
+        if not suspects and len(taken) < limit:
+            taken += await self._lease_some(ctx, self._queued(now), limit - len(taken))
+        return taken
+
+    async def _lease_some(self, ctx: Context, which: ColumnElement[bool], limit: int) -> list[Job]:
+        due = self._locked(select(TABLE.c.id).where(which).order_by(*_FIRST).limit(limit))
         leased = (
-            update(JobRow)
-            .where(JobRow.id.in_(select(due.c.id)))
+            update(TABLE)
+            .where(TABLE.c.id.in_(select(due.c.id)))
             .values(
-                state="leased", owner=self._owner, lease_until=ctx.now() + self._lease, attempts=JobRow.attempts + 1
+                state="leased", owner=self._owner, lease_until=ctx.now() + self._lease, attempts=TABLE.c.attempts + 1
             )
-            .returning(JobRow)
-            .execution_options(synchronize_session=False)
+            .returning(*COLUMNS)
         )
-        return list((await ctx.session.scalars(leased)).all())
+        rows = (await (await ctx.session.connection()).execute(leased)).all()
+        return sorted((_job(row) for row in rows), key=lambda job: (-job.priority, job.run_after, job.id))
 
-    async def renew(self, ctx: Context, jobs: Sequence[JobRow]) -> None:
-        """Push the leases of running jobs on."""
-        mine = update(JobRow).where(JobRow.id.in_([job.id for job in jobs]), JobRow.owner == self._owner)
-        await ctx.session.execute(mine.values(lease_until=ctx.now() + self._lease))
+    async def renew(self, ctx: Context, jobs: Collection[Job]) -> None:
+        """Push leases on, but for rows that a finishing transaction holds at this moment."""
+        mine = select(TABLE.c.id).where(TABLE.c.id.in_([job.id for job in jobs]), TABLE.c.owner == self._owner)
+        renewed = update(TABLE).where(TABLE.c.id.in_(select(self._locked(mine).c.id)))
+        await (await ctx.session.connection()).execute(renewed.values(lease_until=ctx.now() + self._lease))
 
-    async def finish(self, ctx: Context, job: JobRow) -> None:
-        """Delete a job in the transaction of its own effects.
-
-        Raises:
-            LostLease: the lease has passed to somebody else.
-
-        """
-        result = await ctx.session.execute(
-            delete(JobRow)
-            .where(JobRow.id == job.id, JobRow.owner == self._owner, JobRow.attempts == job.attempts)
-            .execution_options(synchronize_session=False)
-        )
-        if not isinstance(result, CursorResult) or result.rowcount != 1:
+    async def finish(self, ctx: Context, job: Job) -> None:
+        """Delete a job in the transaction of its own effects: who lost the lease cannot commit them."""
+        connection = await ctx.session.connection()
+        if ctx.kit.database.dialect == "sqlite":
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            driver.demand_at_commit(_FINISH, (job.id.bytes, self._owner.bytes, job.attempts), LostLease())
+            return
+        done = await connection.exec_driver_sql(_FINISH_POSTGRESQL, (job.id, self._owner, job.attempts))
+        if done.rowcount != 1:
             raise LostLease
 
-    async def again(self, ctx: Context, job: JobRow, run_after: datetime, error: str | None) -> None:
+    async def finish_all(self, ctx: Context, jobs: Sequence[Job]) -> None:
+        """Delete jobs that had no effects."""
+        if jobs:
+            parameters = [{"job": job.id, "attempt": job.attempts} for job in jobs]
+            await (await ctx.session.connection()).execute(self._finish, parameters)
+
+    async def again(self, ctx: Context, job: Job, run_after: datetime, error: str) -> None:
         """Queue a failed job for another attempt."""
-        await self._change(
-            ctx, job, state="queued", run_after=run_after, owner=None, lease_until=None, last_error=error
-        )
+        await self._change(ctx, job, {"state": "queued", "run_after": run_after, "last_error": error})
 
-    async def bury(self, ctx: Context, job: JobRow, error: str) -> None:
+    async def bury(self, ctx: Context, job: Job, error: str) -> None:
         """Keep a job that will not be run again, with what went wrong."""
-        await self._change(ctx, job, state="buried", owner=None, lease_until=None, last_error=error)
+        await self._change(ctx, job, {"state": "buried", "last_error": error})
 
-    async def release(self, ctx: Context, job: JobRow) -> None:
-        """Give a job back unrun; the attempt does not count."""
-        await self._change(ctx, job, state="queued", owner=None, lease_until=None, attempts=job.attempts - 1)
+    async def release(self, ctx: Context, jobs: Sequence[Job]) -> None:
+        """Give jobs back unrun; the attempt does not count."""
+        for job in jobs:
+            await self._change(ctx, job, {"state": "queued", "attempts": job.attempts - 1})
+
+    def unfinished(self, until: datetime) -> ScalarSelect[int]:
+        """Count, as a part of a statement, the jobs that run or are due until then."""
+        due = or_(_is("leased"), and_(_is("queued"), TABLE.c.run_after <= until))
+        return select(func.count()).select_from(TABLE).where(due).scalar_subquery()
+
+    async def find(self, ctx: Context, which: Which) -> list[Job]:
+        """List jobs, the newest first."""
+        chosen = select(*COLUMNS).where(*_meant(which)).order_by(TABLE.c.id.desc()).limit(which.limit)
+        return [_job(row) for row in (await (await ctx.session.connection()).execute(chosen)).all()]
+
+    async def retry(self, ctx: Context, which: Which) -> int:
+        """Queue buried jobs anew, with all their attempts; not one whose key is open."""
+        other = TABLE.alias()
+        twin = exists(select(1).where(other.c.key == TABLE.c.key, other.c.state != "buried"))
+        earlier = exists(
+            select(1).where(other.c.key == TABLE.c.key, other.c.state == "buried", other.c.id < TABLE.c.id)
+        )
+        again = update(TABLE).values(state="queued", attempts=0, run_after=ctx.now())
+        return await self._on(ctx, again, which, TABLE.c.state == "buried", ~twin, ~earlier)
+
+    async def bury_queued(self, ctx: Context, which: Which) -> int:
+        """Bury queued jobs."""
+        buried = update(TABLE).values(state="buried", last_error="buried by an operator")
+        return await self._on(ctx, buried, which, TABLE.c.state == "queued")
+
+    async def drop(self, ctx: Context, which: Which) -> int:
+        """Delete queued and buried jobs for good."""
+        return await self._on(ctx, delete(TABLE), which, TABLE.c.state != "leased")
+
+    async def _on(self, ctx: Context, change: Update | Delete, which: Which, *also: ColumnElement[bool]) -> int:
+        chosen = select(TABLE.c.id).where(*_meant(which), *also).order_by(TABLE.c.id).limit(which.limit)
+        changed = change.where(TABLE.c.id.in_(select(self._locked(chosen).c.id)))
+        return int((await (await ctx.session.connection()).execute(changed)).rowcount)
+
+    async def _change(self, ctx: Context, job: Job, values: Mapping[str, Any]) -> None:
+        mine = update(TABLE).where(TABLE.c.id == job.id, TABLE.c.owner == self._owner, TABLE.c.attempts == job.attempts)
+        await (await ctx.session.connection()).execute(mine.values(owner=None, lease_until=None, **values))
+
+    def _queued(self, now: datetime) -> ColumnElement[bool]:
+        return and_(_is("queued"), TABLE.c.run_after <= now, self._mine(now))
+
+    def _expired(self, now: datetime, held: Collection[Job], *, suspects: bool = False) -> ColumnElement[bool]:
+        """Say in SQL whose worker let the lease run out; a job that still runs here is not taken over from itself."""
+        often = TABLE.c.attempts >= SUSPECT if suspects else TABLE.c.attempts < SUSPECT
+        expired = and_(_is("leased"), TABLE.c.lease_until < now, often, self._mine(now))
+        return and_(expired, TABLE.c.id.not_in([job.id for job in held])) if held else expired
 
     def _mine(self, now: datetime) -> ColumnElement[bool]:
-        return and_(is_due(now), or_(JobRow.listener.in_(self._listeners), JobRow.run_after < now - PATIENCE))
+        return or_(TABLE.c.listener.in_(self._listeners), TABLE.c.run_after < now - PATIENCE)
 
-    async def _change(self, ctx: Context, job: JobRow, **values: Any) -> None:
-        mine = update(JobRow).where(JobRow.id == job.id, JobRow.owner == self._owner, JobRow.attempts == job.attempts)
-        await ctx.session.execute(mine.values(**values).execution_options(synchronize_session=False))
-
-
-async def unfinished(ctx: Context, until: datetime) -> int:
-    """Count outbox rows and jobs that run or are due; in one statement, or one that moves between could be missed."""
-    rows = select(func.count(OutboxRow.id)).scalar_subquery()
-    jobs = select(func.count(JobRow.id)).where(or_(JobRow.state == "leased", is_due(until))).scalar_subquery()
-    return int(await ctx.session.scalar(select(rows + jobs)) or 0)
+    @staticmethod
+    def _locked(chosen: Select[tuple[UUID]]) -> CTE:
+        # Never a plain sub-select: PostgreSQL may run one again, and take more than its limit.
+        return chosen.with_for_update(skip_locked=True).cte("chosen")
 
 
-def is_due(now: datetime) -> ColumnElement[bool]:
-    """Say in SQL which jobs may be run at this time: their hour has come, or their worker's lease is over."""
-    return or_(
-        and_(JobRow.state == "queued", JobRow.run_after <= now),
-        and_(JobRow.state == "leased", JobRow.lease_until < now),
-    )
+def _row(job: Job) -> dict[str, Any]:
+    return {column.name: getattr(job, column.name) for column in COLUMNS} | {"priority": -job.priority}
+
+
+def _job(row: Any) -> Job:
+    return replace(Job(*row), priority=-row.priority)
+
+
+def _meant(which: Which) -> list[ColumnElement[bool]]:
+    """Say in SQL which jobs an operator means."""
+    return [
+        *([TABLE.c.id.in_(which.ids)] if which.ids else []),
+        *([TABLE.c.state.in_(which.states)] if which.states else []),
+        *([TABLE.c.listener == which.listener] if which.listener else []),
+    ]
+
+
+def _is(state: str) -> ColumnElement[bool]:
+    """Name a state literally, as the partial indexes do."""
+    return TABLE.c.state == literal(state, literal_execute=True)

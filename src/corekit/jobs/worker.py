@@ -3,63 +3,57 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from secrets import SystemRandom
 
-import msgspec
-
-from corekit.context import Actor, Caller, Kit
-from corekit.data.outbox import JobRow
-from corekit.errors import Problem, Refused
-from corekit.jobs.marks import Bury, Handler, Handlers, Retry
+from corekit.context import Context, Kit
+from corekit.jobs.engine import Job, JobEngine, Waiting
+from corekit.jobs.listeners import Listeners
+from corekit.jobs.marks import Handlers
 from corekit.jobs.relay import Relay
-from corekit.jobs.rows import LostLease, Rows
-from corekit.settings import Settings
-from corekit.values import uuid7
-from corekit.watch.logs import get_logger, scrub
-
-PURPOSE = "corekit.jobs"
-
-
-class JobSettings(Settings, frozen=True):
-    """`[jobs]`: times in seconds; `worker` says whether this process runs jobs at all.
-
-    `linger` lets a busy outbox fill before it is emptied again: each move takes SQLite's writing slot once.
-    """
-
-    worker: bool = True
-    concurrency: int = 8
-    poll: float = 1.0
-    linger: float = 0.05
-    lease: float = 30.0
-    backoff: float = 1.0
-    backoff_max: float = 300.0
-    stop: float = 25.0
+from corekit.jobs.runner import Runner, system
+from corekit.jobs.schedules import Schedules
+from corekit.jobs.settings import JobSettings
+from corekit.watch.logs import get_logger
 
 
 class Worker:
-    """Runs the jobs of one kit until it is stopped; woken by commits of its own process, otherwise by a poll."""
+    """Runs the jobs of one kit until it is stopped; woken by commits, otherwise by a poll."""
 
-    def __init__(self, kit: Kit, handlers: Handlers, known: frozenset[str], settings: JobSettings) -> None:
+    def __init__(
+        self,
+        kit: Kit,
+        handlers: Handlers,
+        *,
+        engine: JobEngine,
+        listeners: Listeners,
+        known: frozenset[str],
+        settings: JobSettings,
+    ) -> None:
         self._kit = kit
-        self._handlers = handlers
         self._settings = settings
-        self._engine = Rows(uuid7(), settings.lease, handlers.names())
-        self._relay = Relay(handlers, self._engine, known)
-        self._running: dict[asyncio.Task[None], JobRow] = {}
+        self._engine = engine
+        self._listeners = listeners
+        self._relay = Relay(handlers, engine, listeners, known)
+        self._schedules = Schedules(handlers.schedules)
+        self._runner = Runner(kit, handlers.by_name(), engine, settings, self._ended)
+        self._running: dict[asyncio.Task[None], Job] = {}
+        self._over: list[Job] = []  # run, without effects, and still to be ended
+        self._alone = False  # what runs killed its worker before: nothing else is claimed meanwhile
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
         self._claiming: asyncio.Task[None]
         self._renewing: asyncio.Task[None]
         self._forget: Callable[[], None]
         self._log = get_logger("corekit.jobs")
-        self._random = SystemRandom()
 
     async def start(self) -> None:
         """Begin to work."""
-        self._forget = self._kit.database.on_wake(self._woken.set)
+        self._forget = self._kit.database.on_wake(self.wake)
         self._claiming = asyncio.create_task(self._forever(self._work), name="corekit-worker")
         self._renewing = asyncio.create_task(self._forever(self._heartbeat, draining=True), name="corekit-heartbeat")
+
+    def wake(self) -> None:
+        """Look at once."""
+        self._woken.set()
 
     async def stop(self) -> None:
         """Claim no more, let running jobs finish for a while, give the rest back."""
@@ -74,6 +68,9 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._over:
+            async with system(self._kit).begin() as ctx:
+                await self._engine.finish_all(ctx, self._over)
 
     async def _forever(self, step: Callable[[], Awaitable[None]], *, draining: bool = False) -> None:
         while draining or not self._stopping.is_set():
@@ -85,18 +82,11 @@ class Worker:
                     await asyncio.wait_for(self._stopping.wait(), self._settings.poll)
 
     async def _work(self) -> None:
-        """Move and claim what there is, then wait to be woken."""
+        """Move, end and claim what there is, then wait to be woken."""
         self._woken.clear()
-        free = self._settings.concurrency - len(self._running)
-        async with self._system().begin(readonly=True) as ctx:
-            outbox, due = await self._relay.waiting(ctx), await self._engine.waiting(ctx)
-        moved, claimed = 0, []
-        if outbox or (due and free):
-            async with self._system().begin() as ctx:
-                moved = await self._relay.move(ctx) if outbox else 0
-                claimed = await self._engine.claim(ctx, free) if free else []
+        moved, claimed = await self._step()
         for job in claimed:
-            task = asyncio.create_task(self._run(job), name=f"job {job.listener}")
+            task = asyncio.create_task(self._runner.run(job), name=f"job {job.listener}")
             self._running[task] = job
             task.add_done_callback(self._done)
         if moved and not claimed:
@@ -105,89 +95,66 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), self._settings.poll)
 
+    async def _step(self) -> tuple[int, list[Job]]:
+        outbox, waiting = await self._look()
+        over, self._over = self._over, []
+        now = self._kit.clock.now()
+        scheduled = self._schedules.is_due(now)
+        wanted = self._wanted(waiting)
+        if not (outbox or over or scheduled or wanted or self._listeners.is_stale(now)):
+            return 0, []
+        try:
+            async with system(self._kit).begin() as ctx:
+                await self._engine.finish_all(ctx, over)
+                await self._keep_up(ctx, scheduled=scheduled)
+                moved = await self._relay.move(ctx) if outbox or scheduled else 0
+                claimed = await self._claim(ctx, wanted or (self._free() if moved else 0), waiting)
+        except BaseException:
+            self._over += over
+            raise
+        self._alone = bool(claimed) and waiting.suspects
+        if scheduled:
+            self._schedules.asked(now)
+        return moved, claimed
+
+    async def _look(self) -> tuple[bool, Waiting]:
+        async with system(self._kit).begin(readonly=True) as ctx:
+            return await self._relay.waiting(ctx), await self._engine.waiting(ctx)
+
+    async def _keep_up(self, ctx: Context, *, scheduled: bool) -> None:
+        if self._listeners.is_stale(ctx.now()):
+            await self._listeners.record(ctx)
+        if scheduled:
+            await self._schedules.ask(ctx)
+
+    def _wanted(self, waiting: Waiting) -> int:
+        """Count how many jobs to claim: a suspect waits until nothing else runs, and then runs alone."""
+        if waiting.suspects:
+            return 0 if self._running else 1
+        return self._free() if waiting.due else 0
+
+    def _free(self) -> int:
+        """Count what may be claimed: nothing beside a suspect, and many at once, because a claim costs a commit."""
+        free = self._settings.concurrency - len(self._running)
+        return free if not self._running or (free >= self._settings.concurrency / 2 and not self._alone) else 0
+
+    async def _claim(self, ctx: Context, wanted: int, waiting: Waiting) -> list[Job]:
+        if not wanted or (waiting.suspects and self._running):
+            return []
+        return await self._engine.claim(ctx, wanted, list(self._running.values()), suspects=waiting.suspects)
+
     async def _heartbeat(self) -> None:
         await asyncio.sleep(self._settings.lease / 3)
-        if self._running:
-            async with self._system().begin() as ctx:
-                await self._engine.renew(ctx, list(self._running.values()))
+        if held := [*self._running.values(), *self._over]:
+            async with system(self._kit).begin() as ctx:
+                await self._engine.renew(ctx, held)
+
+    def _ended(self, job: Job) -> None:
+        self._over.append(job)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
-        self._woken.set()
+        if self._over or len(self._running) <= self._settings.concurrency // 2:
+            self._woken.set()
         if not task.cancelled() and (error := task.exception()):
             self._log.error("job_unfinished", error=f"{type(error).__name__}: {error}")  # runs again after its lease
-
-    async def _run(self, job: JobRow) -> None:
-        handler = self._handlers.find(job.listener)
-        failure: Exception | None = None
-        try:
-            if handler is None:
-                raise Bury("no plugin has this listener")
-            if job.attempts > handler.attempts:
-                raise Bury("its worker died at every attempt")
-            async with asyncio.timeout(handler.timeout):
-                await self._call(handler, job)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or not task.cancelling():  # nobody stops it: given back, it would come again at once
-                await self._failed(handler, job, RuntimeError("it cancelled itself"))
-                return
-            async with self._system().begin() as ctx:
-                await self._engine.release(ctx, job)
-            raise
-        except LostLease:
-            self._log.warning("job_lost_lease", listener=job.listener, job=str(job.id))
-        except Exception as error:  # noqa: BLE001  # any failure of a job is data
-            failure = error.with_traceback(None)  # its frames hold cursors, and these the database
-        if failure is not None:
-            await self._failed(handler, job, failure)
-
-    async def _call(self, handler: Handler, job: JobRow) -> None:
-        payload = msgspec.json.decode(job.payload, type=handler.payload)
-        caller = self._caller(handler, job)
-        if handler.network:
-            with contextlib.suppress(Refused):  # what it counted is committed, and it is not run again
-                await handler.call(caller, payload)
-            async with self._system().begin() as ctx:
-                await self._engine.finish(ctx, job)
-            return
-        async with caller.begin() as ctx:
-            with contextlib.suppress(Refused):
-                await handler.call(ctx, payload)
-            await self._engine.finish(ctx, job)
-
-    async def _failed(self, handler: Handler | None, job: JobRow, error: Exception) -> None:
-        text = scrub(f"{type(error).__name__}: {error}")[:500]
-        last = handler is None or isinstance(error, Bury) or job.attempts >= handler.attempts
-        self._log.warning(
-            "job_buried" if last else "job_failed",
-            listener=job.listener,
-            job=str(job.id),
-            attempts=job.attempts,
-            error=error.slug if isinstance(error, Problem) else type(error).__name__,
-        )
-        async with self._system().begin() as ctx:
-            if last:
-                await self._engine.bury(ctx, job, text)
-            else:
-                await self._engine.again(ctx, job, ctx.now() + self._delay(job, error), text)
-
-    def _delay(self, job: JobRow, error: Exception) -> timedelta:
-        """Exponential backoff with full jitter: anything between now and the doubled limit."""
-        if isinstance(error, Retry):
-            return error.after
-        limit = min(self._settings.backoff_max, self._settings.backoff * 2 ** min(job.attempts, 64))
-        return timedelta(seconds=self._random.uniform(0, limit))
-
-    def _caller(self, handler: Handler, job: JobRow) -> Caller:
-        person = Actor(job.actor) if job.actor is not None and job.actor.int else None
-        return Caller(
-            self._kit,
-            Actor.system(handler.purpose),
-            tenant=job.tenant,
-            request_id=job.trace or str(uuid7()),
-            on_behalf_of=person,
-        )
-
-    def _system(self) -> Caller:
-        return Caller(self._kit, Actor.system(PURPOSE))

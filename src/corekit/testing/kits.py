@@ -10,8 +10,8 @@ from typing import Any
 
 from corekit.context import Actor, Caller
 from corekit.data import DatabaseSettings
-from corekit.jobs.rows import unfinished
-from corekit.jobs.worker import PURPOSE
+from corekit.jobs.relay import unfinished
+from corekit.jobs.runner import PURPOSE
 from corekit.kit import Corekit
 from corekit.plugin import Plugin
 from corekit.settings import Config
@@ -53,6 +53,6 @@ async def settle(kit: Corekit, *, seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while True:
             async with kit.caller().system(PURPOSE).begin(readonly=True) as ctx:
-                if not await unfinished(ctx, ctx.now() + horizon):
+                if not await unfinished(ctx, kit.job_engine, ctx.now() + horizon):
                     return
             await asyncio.sleep(0.01)
