@@ -16,6 +16,8 @@ from corekit import Actor, Context, Corekit, Plugin, Settings, enqueue, job
 from corekit.settings import Config
 from corekit.testing import PostgresServer
 
+EFFECT = text("INSERT INTO bench_effect (n) VALUES (:n)")
+
 
 class Bench(Plugin[Settings]):
     """Two jobs: one writes a row, one does nothing."""
@@ -36,7 +38,7 @@ class Bench(Plugin[Settings]):
     @job("bench.write")
     async def write(self, ctx: Context, n: int) -> None:
         """Leave one row."""
-        await ctx.session.execute(text("INSERT INTO bench_effect (n) VALUES (:n)"), {"n": n})
+        await ctx.session.execute(EFFECT, {"n": n})
         self.count()
 
     @job("bench.idle")

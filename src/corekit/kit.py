@@ -24,7 +24,7 @@ from corekit.errors import ConfigError, PluginError, Unauthenticated
 from corekit.guard import PURPOSE as LIMITS_PURPOSE
 from corekit.guard import Limits, LimitSettings, make_limits
 from corekit.hooks import Hooks
-from corekit.jobs import JobEngine, JobSettings, Upkeep, Worker, make_engine
+from corekit.jobs import JobEngine, JobSettings, Upkeep, make_engine, start_jobs
 from corekit.jobs.listeners import Listeners
 from corekit.jobs.runner import PURPOSE as JOBS_PURPOSE
 from corekit.plugin import Plugin
@@ -247,17 +247,15 @@ class Corekit(Kit):
             for contract in plugin.provides:
                 if contract not in self._services:
                     raise PluginError(f"plugin {plugin.name} declares {contract.__name__} but did not provide it")
-        if self.jobs.worker:
-            worker = Worker(
-                self,
-                self.handlers,
-                engine=self.job_engine,
-                listeners=listeners,
-                known=known_tags(self.handlers),
-                settings=self.jobs,
-            )
-            await worker.start()
-            stack.push_async_callback(worker.stop)
+        await start_jobs(
+            self,
+            self.handlers,
+            self.job_engine,
+            listeners=listeners,
+            known=known_tags(self.handlers),
+            settings=self.jobs,
+            stack=stack,
+        )
 
     def _checks(self) -> Iterable[Check]:
         async def database() -> None:

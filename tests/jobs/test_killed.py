@@ -12,7 +12,7 @@ from corekit import Actor, Context, Event, Plugin, Settings, emit, enqueue, job,
 from corekit.data.outbox import JobRow
 from corekit.testing import make_kit, settle
 
-LEASE = 2.0
+LEASE = 3.0  # renewed every second
 POLL = 0.02
 VICTIM = """
 import asyncio, sys

@@ -12,8 +12,8 @@ from corekit.testing import FakeClock
 from corekit_auth.errors import RefreshTokenNotFound, SessionNotFound, UserNotFound
 from corekit_auth.models import FailureRow, RevocationRow
 from corekit_auth.objects import Grant
-from corekit_auth.pruning import Pruning
-from corekit_auth.purposes import PURPOSES, SIGN_IN
+from corekit_auth.pruning import prune
+from corekit_auth.purposes import PRUNE, PURPOSES, SIGN_IN
 from corekit_auth.service import AuthService, Scope
 
 ANN = "ann@example.org"
@@ -97,12 +97,13 @@ async def test_what_has_run_out_is_deleted(
     async with kit.caller().system(SIGN_IN).begin() as ctx:
         await service.end_sessions(ctx, signed_up.session.user.id)
         ctx.session.add(FailureRow(key=b"old", n=3, blocked_until=0))
-    pruning = Pruning(kit, service.settings)
-    await pruning.run()
+    async with kit.caller().system(PRUNE).begin() as ctx:
+        await prune(ctx, service.settings)
     assert await tables.read("SELECT count(*) FROM auth_failures") == [(0,)]
     assert await tables.read("SELECT count(*) FROM auth_revocations") == [(1,)]
     clock.move(900 + 3601)
-    await pruning.run()
+    async with kit.caller().system(PRUNE).begin() as ctx:
+        await prune(ctx, service.settings)
     assert await tables.read(f"SELECT count(*) FROM {RevocationRow.__tablename__}") == [(0,)]  # noqa: S608
 
 

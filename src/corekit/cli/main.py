@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from corekit.cli.config import config
 from corekit.cli.describe import openapi, plugins
 from corekit.cli.dev import dev
+from corekit.cli.jobs import jobs
 from corekit.cli.keyring import keyring
 from corekit.cli.migrate import migrate
 from corekit.cli.options import PortInUse
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for command in (serve, worker, migrate, keyring, plugins, config, openapi, dev):
+for command in (serve, worker, migrate, jobs, keyring, plugins, config, openapi, dev):
     cli.add_command(command)
 
 

@@ -91,6 +91,9 @@ class OneHopCursor:
     async def __aenter__(self) -> Self:
         return self
 
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     async def execute(self, statement: str, parameters: Sequence[Any] = ()) -> None:
         """Run a statement and fetch what it returns."""
         await self._run(lambda cursor: cursor.execute(statement, parameters))

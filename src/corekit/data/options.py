@@ -26,12 +26,14 @@ class SqliteSettings(Settings, frozen=True):
 class DatabaseSettings(Settings, frozen=True):
     """`[database]`: where the data lives; without `url`, one SQLite file in the data directory.
 
-    On PostgreSQL migrations run as `owner_url` and elevated work as `service_url`, where these are set.
+    On PostgreSQL migrations run as `owner_url` and elevated work as `service_url`, where these are set. `direct_url`
+    leads around a pooler such as PgBouncer, with the rights of `service_url`: LISTEN needs a session of its own.
     """
 
     url: str = ""
     owner_url: str = ""
     service_url: str = ""
+    direct_url: str = ""
     schema: str = "public"
     pool: int = 10
     writer_hold_warn_ms: int = 500

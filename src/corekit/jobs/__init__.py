@@ -1,9 +1,9 @@
 """Jobs: deferred work, enqueued in the caller's transaction, run by a worker, retried, then buried."""
 
-from corekit.jobs.choice import make_engine
 from corekit.jobs.engine import Job, JobEngine
 from corekit.jobs.marks import Bury, Handler, Handlers, Retry, enqueue, job, schedule
 from corekit.jobs.settings import JobSettings
+from corekit.jobs.start import make_engine, start_jobs
 from corekit.jobs.upkeep import Upkeep
 from corekit.jobs.worker import Worker
 
@@ -21,4 +21,5 @@ __all__ = [
     "job",
     "make_engine",
     "schedule",
+    "start_jobs",
 ]

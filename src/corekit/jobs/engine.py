@@ -43,9 +43,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a look at the queue has found."""
+    """What a look at the queue has found: jobs whose hour has come, those whose worker died once, or more often."""
 
     due: bool = False
+    expired: bool = False
     suspects: bool = False
 
 
@@ -65,18 +66,18 @@ class JobEngine(Protocol):
     A job is there after the commit of the transaction that put it, and gone after that of the one that finished it.
     """
 
-    async def waiting(self, ctx: Context) -> Waiting:
-        """Tell whether a job is due for this worker: reads only."""
+    async def waiting(self, ctx: Context, held: Collection[Job] = ()) -> Waiting:
+        """Tell whether a job is due for this worker, besides those that it holds: reads only."""
         ...
 
     async def put(self, ctx: Context, jobs: Sequence[Job]) -> None:
         """Add jobs; one whose key is open already is dropped."""
         ...
 
-    async def claim(self, ctx: Context, limit: int, held: Collection[Job] = (), *, suspects: bool = False) -> list[Job]:
+    async def claim(self, ctx: Context, limit: int, waiting: Waiting, held: Collection[Job] = ()) -> list[Job]:
         """Lease due jobs that this worker has code for, the urgent first; an attempt counts from here.
 
-        `held` are those it has already; `suspects` are those whose workers died more than once.
+        `held` are those it has already. Where `waiting` has suspects, only one of them is leased.
         """
         ...
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     Delete,
     ScalarSelect,
@@ -26,9 +27,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from corekit.context import Context
-from corekit.data.base import table_of
+from corekit.data.base import Id, Instant, table_of
 from corekit.data.outbox import JobRow
 from corekit.jobs.engine import PATIENCE, SUSPECT, Job, LostLease, Waiting, Which
 
@@ -45,18 +48,28 @@ class Rows:
     def __init__(self, owner: UUID, lease: float, listeners: Collection[str]) -> None:
         self._owner = owner
         self._lease = timedelta(seconds=lease)
-        self._listeners = sorted(listeners)
+        mine = or_(TABLE.c.listener.in_(sorted(listeners)), TABLE.c.run_after < bindparam("patience", type_=Instant()))
+        now = bindparam("now", type_=Instant())
+        held = TABLE.c.id.not_in(bindparam("held", type_=Id(), expanding=True))  # not taken over from oneself
+        expired = and_(_is("leased"), TABLE.c.lease_until < now, held, mine)
+        queued = and_(_is("queued"), TABLE.c.run_after <= now, mine)
+        suspects = and_(expired, TABLE.c.attempts >= SUSPECT)
+        expired = and_(expired, TABLE.c.attempts < SUSPECT)
+        # Built once: building a statement costs more than running it.
+        self._waiting = select(*(exists(select(1).where(which)) for which in (queued, expired, suspects)))
+        self._claim = {
+            "queued": self._lease_of(queued),
+            "expired": self._lease_of(expired),
+            "suspects": self._lease_of(suspects),
+        }
         self._finish = delete(TABLE).where(
             TABLE.c.id == bindparam("job"), TABLE.c.owner == owner, TABLE.c.attempts == bindparam("attempt")
         )
 
-    async def waiting(self, ctx: Context) -> Waiting:
+    async def waiting(self, ctx: Context, held: Collection[Job] = ()) -> Waiting:
         """Look at the queue: reads only."""
-        now = ctx.now()
-        due = or_(exists(select(1).where(self._queued(now))), exists(select(1).where(self._expired(now, ()))))
-        suspects = exists(select(1).where(self._expired(now, (), suspects=True)))
-        row = (await (await ctx.session.connection()).execute(select(due, suspects))).one()
-        return Waiting(bool(row[0]), bool(row[1]))
+        row = (await (await ctx.session.connection()).execute(self._waiting, self._now(ctx, held))).one()
+        return Waiting(*map(bool, row))
 
     async def put(self, ctx: Context, jobs: Sequence[Job]) -> None:
         """Add jobs; one whose key is open already is dropped."""
@@ -67,42 +80,49 @@ class Rows:
             dialect_insert = sqlite_insert if ctx.kit.database.dialect == "sqlite" else postgresql_insert
             await connection.execute(dialect_insert(TABLE).on_conflict_do_nothing(), keyed)
 
-    async def claim(self, ctx: Context, limit: int, held: Collection[Job] = (), *, suspects: bool = False) -> list[Job]:
+    async def claim(self, ctx: Context, limit: int, waiting: Waiting, held: Collection[Job] = ()) -> list[Job]:
         """Lease due jobs, the expired first; an attempt counts from here, so a job that kills its worker counts too."""
-        now = ctx.now()
-        taken = await self._lease_some(ctx, self._expired(now, held, suspects=suspects), limit)
-        if not suspects and len(taken) < limit:
-            taken += await self._lease_some(ctx, self._queued(now), limit - len(taken))
-        return taken
+        if waiting.suspects:
+            return await self._lease_some(ctx, "suspects", 1, held)
+        taken = await self._lease_some(ctx, "expired", limit, held) if waiting.expired else []
+        return taken + (await self._lease_some(ctx, "queued", limit - len(taken), held) if len(taken) < limit else [])
 
-    async def _lease_some(self, ctx: Context, which: ColumnElement[bool], limit: int) -> list[Job]:
-        due = self._locked(select(TABLE.c.id).where(which).order_by(*_FIRST).limit(limit))
-        leased = (
-            update(TABLE)
-            .where(TABLE.c.id.in_(select(due.c.id)))
-            .values(
-                state="leased", owner=self._owner, lease_until=ctx.now() + self._lease, attempts=TABLE.c.attempts + 1
-            )
-            .returning(*COLUMNS)
-        )
-        rows = (await (await ctx.session.connection()).execute(leased)).all()
+    async def _lease_some(self, ctx: Context, which: str, limit: int, held: Collection[Job]) -> list[Job]:
+        parameters = self._now(ctx, held) | {"limit": limit, "until": ctx.now() + self._lease}
+        rows = (await (await ctx.session.connection()).execute(self._claim[which], parameters)).all()
         return sorted((_job(row) for row in rows), key=lambda job: (-job.priority, job.run_after, job.id))
+
+    def _lease_of(self, which: ColumnElement[bool]) -> ReturningUpdate[Any]:
+        due = _locked(select(TABLE.c.id).where(which).order_by(*_FIRST).limit(bindparam("limit", type_=BigInteger())))
+        until, attempts = bindparam("until", type_=Instant()), TABLE.c.attempts + 1
+        leased = update(TABLE).where(TABLE.c.id.in_(select(due.c.id)))
+        return leased.values(state="leased", owner=self._owner, lease_until=until, attempts=attempts).returning(
+            *COLUMNS
+        )
+
+    @staticmethod
+    def _now(ctx: Context, held: Collection[Job]) -> dict[str, Any]:
+        return {"now": ctx.now(), "patience": ctx.now() - PATIENCE, "held": [job.id for job in held]}
 
     async def renew(self, ctx: Context, jobs: Collection[Job]) -> None:
         """Push leases on, but for rows that a finishing transaction holds at this moment."""
         mine = select(TABLE.c.id).where(TABLE.c.id.in_([job.id for job in jobs]), TABLE.c.owner == self._owner)
-        renewed = update(TABLE).where(TABLE.c.id.in_(select(self._locked(mine).c.id)))
+        renewed = update(TABLE).where(TABLE.c.id.in_(select(_locked(mine).c.id)))
         await (await ctx.session.connection()).execute(renewed.values(lease_until=ctx.now() + self._lease))
 
     async def finish(self, ctx: Context, job: Job) -> None:
         """Delete a job in the transaction of its own effects: who lost the lease cannot commit them."""
-        connection = await ctx.session.connection()
-        if ctx.kit.database.dialect == "sqlite":
-            driver: Any = (await connection.get_raw_connection()).driver_connection
+        dialect = ctx.kit.database.dialect
+
+        def finish(session: Session) -> int:
+            connection = session.connection()
+            if dialect == "postgresql":
+                return connection.exec_driver_sql(_FINISH_POSTGRESQL, (job.id, self._owner, job.attempts)).rowcount
+            driver: Any = connection.connection.driver_connection
             driver.demand_at_commit(_FINISH, (job.id.bytes, self._owner.bytes, job.attempts), LostLease())
-            return
-        done = await connection.exec_driver_sql(_FINISH_POSTGRESQL, (job.id, self._owner, job.attempts))
-        if done.rowcount != 1:
+            return 1
+
+        if await ctx.session.run_sync(finish) != 1:
             raise LostLease
 
     async def finish_all(self, ctx: Context, jobs: Sequence[Job]) -> None:
@@ -155,29 +175,17 @@ class Rows:
 
     async def _on(self, ctx: Context, change: Update | Delete, which: Which, *also: ColumnElement[bool]) -> int:
         chosen = select(TABLE.c.id).where(*_meant(which), *also).order_by(TABLE.c.id).limit(which.limit)
-        changed = change.where(TABLE.c.id.in_(select(self._locked(chosen).c.id)))
-        return int((await (await ctx.session.connection()).execute(changed)).rowcount)
+        changed = change.where(TABLE.c.id.in_(select(_locked(chosen).c.id))).returning(TABLE.c.id)
+        return len((await (await ctx.session.connection()).execute(changed)).all())
 
     async def _change(self, ctx: Context, job: Job, values: Mapping[str, Any]) -> None:
         mine = update(TABLE).where(TABLE.c.id == job.id, TABLE.c.owner == self._owner, TABLE.c.attempts == job.attempts)
         await (await ctx.session.connection()).execute(mine.values(owner=None, lease_until=None, **values))
 
-    def _queued(self, now: datetime) -> ColumnElement[bool]:
-        return and_(_is("queued"), TABLE.c.run_after <= now, self._mine(now))
 
-    def _expired(self, now: datetime, held: Collection[Job], *, suspects: bool = False) -> ColumnElement[bool]:
-        """Say in SQL whose worker let the lease run out; a job that still runs here is not taken over from itself."""
-        often = TABLE.c.attempts >= SUSPECT if suspects else TABLE.c.attempts < SUSPECT
-        expired = and_(_is("leased"), TABLE.c.lease_until < now, often, self._mine(now))
-        return and_(expired, TABLE.c.id.not_in([job.id for job in held])) if held else expired
-
-    def _mine(self, now: datetime) -> ColumnElement[bool]:
-        return or_(TABLE.c.listener.in_(self._listeners), TABLE.c.run_after < now - PATIENCE)
-
-    @staticmethod
-    def _locked(chosen: Select[tuple[UUID]]) -> CTE:
-        # Never a plain sub-select: PostgreSQL may run one again, and take more than its limit.
-        return chosen.with_for_update(skip_locked=True).cte("chosen")
+def _locked(chosen: Select[tuple[UUID]]) -> CTE:
+    """Lock what is chosen; never in a plain sub-select: PostgreSQL may run one again, and take more than its limit."""
+    return chosen.with_for_update(skip_locked=True).cte("chosen")
 
 
 def _row(job: Job) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Worker:
 
     async def _look(self) -> tuple[bool, Waiting]:
         async with system(self._kit).begin(readonly=True) as ctx:
-            return await self._relay.waiting(ctx), await self._engine.waiting(ctx)
+            return await self._relay.waiting(ctx), await self._engine.waiting(ctx, self._held())
 
     async def _keep_up(self, ctx: Context, *, scheduled: bool) -> None:
         if self._listeners.is_stale(ctx.now()):
@@ -131,7 +131,7 @@ class Worker:
         """Count how many jobs to claim: a suspect waits until nothing else runs, and then runs alone."""
         if waiting.suspects:
             return 0 if self._running else 1
-        return self._free() if waiting.due else 0
+        return self._free() if waiting.due or waiting.expired else 0
 
     def _free(self) -> int:
         """Count what may be claimed: nothing beside a suspect, and many at once, because a claim costs a commit."""
@@ -141,13 +141,16 @@ class Worker:
     async def _claim(self, ctx: Context, wanted: int, waiting: Waiting) -> list[Job]:
         if not wanted or (waiting.suspects and self._running):
             return []
-        return await self._engine.claim(ctx, wanted, list(self._running.values()), suspects=waiting.suspects)
+        return await self._engine.claim(ctx, wanted, waiting, self._held())
 
     async def _heartbeat(self) -> None:
         await asyncio.sleep(self._settings.lease / 3)
-        if held := [*self._running.values(), *self._over]:
+        if held := self._held():
             async with system(self._kit).begin() as ctx:
                 await self._engine.renew(ctx, held)
+
+    def _held(self) -> list[Job]:
+        return [*self._running.values(), *self._over]
 
     def _ended(self, job: Job) -> None:
         self._over.append(job)

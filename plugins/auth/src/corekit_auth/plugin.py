@@ -4,15 +4,16 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from corekit.context import Actor, Caller
+from corekit.context import Actor, Caller, Context
 from corekit.contracts.auth import Auth, Denied, authenticate
 from corekit.guard import Limits
 from corekit.hooks import implements
+from corekit.jobs import schedule
 from corekit.plugin import Kit, Plugin
 from corekit_auth.hashing import Hasher
 from corekit_auth.keys import Keys
-from corekit_auth.pruning import Pruning
-from corekit_auth.purposes import PURPOSES
+from corekit_auth.pruning import prune
+from corekit_auth.purposes import PRUNE, PURPOSES
 from corekit_auth.revocations import Revocations
 from corekit_auth.service import AuthService
 from corekit_auth.settings import AuthSettings
@@ -35,13 +36,8 @@ class AuthPlugin(Plugin[AuthSettings]):
         """Load the keys, follow the revocations, provide `Auth`."""
         self.settings.check(kit.env)
         keys = await Keys.load(kit)
-        hasher, revocations, pruning = (
-            Hasher(self.settings),
-            Revocations(kit, self.settings),
-            Pruning(kit, self.settings),
-        )
+        hasher, revocations = Hasher(self.settings), Revocations(kit, self.settings)
         await revocations.start()
-        pruning.start()
         self._service = AuthService(kit, self.settings, keys=keys, hasher=hasher, revocations=revocations)
         kit.provide(Auth, self._service)
         kit.provide(AuthService, self._service)
@@ -49,7 +45,6 @@ class AuthPlugin(Plugin[AuthSettings]):
             yield
         finally:
             self._service = None
-            await pruning.stop()
             await revocations.stop()
             hasher.close()
 
@@ -57,6 +52,11 @@ class AuthPlugin(Plugin[AuthSettings]):
     async def authenticate(self, token: str, caller: Caller) -> Actor | Denied | None:  # noqa: ARG002  # the hook's shape
         """Answer for tokens of ours."""
         return await self._service.authenticate(token) if self._service else None
+
+    @schedule("23 * * * *", tag="auth.prune", purpose=PRUNE)
+    async def prune(self, ctx: Context) -> None:
+        """Keep the tables of revocations and failures as small as what they still say."""
+        await prune(ctx, self.settings)
 
     def routes(self) -> Sequence[Any]:
         """Return the routes below the prefix."""
