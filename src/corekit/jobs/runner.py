@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from secrets import SystemRandom
 
@@ -41,6 +42,7 @@ class Runner:
         self._engine = engine
         self._settings = settings
         self._ended = ended
+        self._contexts = asyncio.Semaphore(settings.contexts)
         self._log = get_logger("corekit.jobs")
         self._random = SystemRandom()
 
@@ -53,7 +55,7 @@ class Runner:
                 raise Bury("no plugin has this listener")
             if job.attempts > handler.attempts:
                 raise Bury("its worker died at every attempt")
-            async with asyncio.timeout(handler.timeout):
+            async with self._room(handler), asyncio.timeout(handler.timeout):
                 await self._call(handler, job)
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -69,6 +71,10 @@ class Runner:
             failure = error.with_traceback(None)  # its frames hold cursors, and these the database
         if failure is not None:
             await self._failed(handler, job, failure)
+
+    def _room(self, handler: Handler) -> AbstractAsyncContextManager[None]:
+        """Wait for a free connection here, where no clock of the job's own runs yet."""
+        return contextlib.nullcontext() if handler.network else self._contexts
 
     async def _call(self, handler: Handler, job: Job) -> None:
         payload = msgspec.json.decode(job.payload, type=handler.payload)
