@@ -71,5 +71,5 @@ async def test_a_poison_job_is_buried_and_its_neighbours_run(database_url: str, 
     assert [(row.listener, row.state, row.last_error) for row in left] == [
         ("poison.drink", "buried", "Bury: its worker died at every attempt")
     ]
-    assert sorted(ran) == sorted(f"ran {n}" for n in range(20))
+    assert set(ran) == {f"ran {n}" for n in range(20)}  # some twice: they were not ended when the worker died
     assert start == 4
