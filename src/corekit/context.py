@@ -15,8 +15,8 @@ from typing_extensions import TypeForm
 from corekit.data import Database, Keyring, Lane, LaneSpec, Work
 from corekit.data.ending import to_the_end
 from corekit.data.engines import Rights
-from corekit.data.policy import Identity
 from corekit.data.outbox import Delivery
+from corekit.data.policy import Identity
 from corekit.errors import Forbidden, Invalid, ReadonlyContext, Refused, Unauthenticated
 from corekit.hooks import Hooks
 from corekit.values import Clock, parse_id, uuid7
