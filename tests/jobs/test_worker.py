@@ -14,6 +14,7 @@ from sqlalchemy import select, text, update
 
 from corekit import Actor, Caller, Context, Corekit, Event, Plugin, Settings, emit, enqueue, job, on
 from corekit.data import DatabaseSettings
+from corekit.data.migrating import alone
 from corekit.data.outbox import JobRow, OutboxRow
 from corekit.testing import FakeClock, make_kit, settle
 
@@ -255,13 +256,17 @@ async def test_two_workers_share_and_nothing_runs_twice(postgres_url: str, tmp_p
 
 
 async def test_a_worker_outlives_its_database(kit: Corekit, work: Work, caplog: pytest.LogCaptureFixture) -> None:
-    async with kit.database.engine().begin() as connection:
+    async with alone(kit.database) as connection:
         await connection.execute(text("ALTER TABLE corekit_job RENAME TO corekit_gone"))
+        if kit.database.dialect == "postgresql":
+            await connection.commit()
     async with asyncio.timeout(5):
         while "worker_step_failed" not in caplog.text:
             await asyncio.sleep(0.01)
-    async with kit.database.engine().begin() as connection:
+    async with alone(kit.database) as connection:
         await connection.execute(text("ALTER TABLE corekit_gone RENAME TO corekit_job"))
+        if kit.database.dialect == "postgresql":
+            await connection.commit()
     await ask(kit, work.note, 1)
     await settle(kit)
     assert work.done == [1]

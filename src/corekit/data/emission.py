@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, delete, false, insert, inspect, literal_column, select, text
 from sqlalchemy.dialects import postgresql
 
-from corekit.data.installed import PolicyRow
+from corekit.data.installed import PluginRow, PolicyRow
 from corekit.data.policy import Action, Policy, Predicate, actor, render, tables_read
 from corekit.data.roles import Roles
 
@@ -65,7 +65,20 @@ def emit(connection: Connection, policies: Sequence[Policy], roles: Roles, prefi
         drop = _drop_function if bare != name else _drop_policies
         _run(connection, [*drop(connection, bare), *wanted[name], *_sequences(connection, bare, roles)])
         _record(connection, name, _hash(connection, name, wanted[name]))
-    connection.exec_driver_sql(f'GRANT SELECT ON corekit_alembic TO "{roles.service}"')
+
+
+def unpolice(connection: Connection, prefix: str) -> None:
+    """Take away the policies of all tables whose names begin so: the owner alone reaches these until they are back."""
+    for table in inspect(connection).get_table_names():
+        if table.startswith(prefix):
+            _run(connection, _drop_policies(connection, table, but="corekit_owner"))
+
+
+def let_read(connection: Connection, roles: Roles) -> None:
+    """Let the service see where the schema stands, policed or not yet."""
+    present = {"corekit_alembic", PluginRow.__tablename__, PolicyRow.__tablename__} & set(inspect(connection).get_table_names())
+    if present:
+        connection.exec_driver_sql(f'GRANT SELECT ON {", ".join(sorted(present))} TO "{roles.service}"')
 
 
 def differences(connection: Connection, policies: Sequence[Policy], roles: Roles) -> Iterator[str]:
@@ -138,9 +151,10 @@ def _sequences(connection: Connection, table: str, roles: Roles) -> list[str]:
     return [f'GRANT USAGE ON SEQUENCE "{name}" TO "{roles.app}", "{roles.service}"' for name in names]
 
 
-def _drop_policies(connection: Connection, table: str) -> list[str]:
+def _drop_policies(connection: Connection, table: str, but: str = "") -> list[str]:
     names = connection.execute(
-        text("SELECT polname FROM pg_policy WHERE polrelid = to_regclass(:table)"), {"table": table}
+        text("SELECT polname FROM pg_policy WHERE polrelid = to_regclass(:table) AND polname <> :but"),
+        {"table": table, "but": but},
     )
     return [f'DROP POLICY "{name}" ON {table}' for name in names.scalars()]
 

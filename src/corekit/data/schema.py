@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from corekit.data import people  # noqa: F401  # its table belongs to the metadata
 from corekit.data.drift import drift
-from corekit.data.emission import differences, emit
+from corekit.data.emission import differences, emit, let_read, unpolice
 from corekit.data.engines import Database
 from corekit.data.installed import record
 from corekit.data.lint import lint
@@ -102,9 +102,14 @@ class Schema:
                 raise SchemaError(status.refusal(strict=True))
             if not dependants:
                 _demand_no_dependants(revisions, status, target)
-            self._alembic(connection, revisions, command.downgrade, target)
-            with transaction(connection):
-                self._police(connection, revisions)
+            try:
+                if connection.dialect.name == "postgresql":
+                    with transaction(connection):  # policies hold on to the tables that they read
+                        unpolice(connection, "" if dependants else f"{_branch(revisions, target)}_")
+                self._alembic(connection, revisions, command.downgrade, target)
+            finally:
+                with transaction(connection):
+                    self._police(connection, revisions)
             return self._begin(connection)[1]
 
         return await self._alone(apply)
@@ -159,6 +164,10 @@ class Schema:
     def _record(self, connection: Connection, revisions: Revisions, heads: Iterable[str] | None = None) -> None:
         current = heads_of(connection) if heads is None else heads
         record(connection, revisions, current, self._versions())
+        if (
+            connection.dialect.name == "postgresql"
+        ):  # whatever the next revision comes to, the start must see where it is
+            let_read(connection, roles_of(connection, self._database.settings))
 
     def _look(self, connection: Connection) -> tuple[Revisions, Status]:
         return look(connection, self.revisions, self._folders, self._elsewhere)
@@ -193,14 +202,19 @@ def _demand_current(status: Status) -> None:
         raise SchemaError(f"pending migrations: {', '.join(status.pending)}; run `corekit migrate up` first")
 
 
+def _branch(revisions: Revisions, target: str) -> str:
+    return target.removesuffix("@base") if target.endswith("@base") else revisions.branch(target)
+
+
 def _demand_no_dependants(revisions: Revisions, status: Status, target: str) -> None:
-    branch = target.removesuffix("@base")
+    branch = _branch(revisions, target)
     current = {name: now for name, (now, _) in status.branches.items() if now} | dict(status.disabled)
     applied = revisions.applied(current.values())
-    line = revisions.line(branch if branch != target else revisions.branch(target))
-    if branch == target and target not in line:
+    line = revisions.line(branch)
+    whole = target.endswith("@base")
+    if not whole and target not in line:
         raise SchemaError(f"this code has no revision {target}")
-    leaving = line if branch != target else line[line.index(target) + 1 :]
+    leaving = line if whole else line[line.index(target) + 1 :]
     if others := revisions.dependants(set(leaving) & applied, applied):
         cures = ", ".join(f"`corekit migrate remove {other}`" for other in others)
         raise SchemaError(f"{', '.join(others)} would lose what they stand on with {branch}; first run {cures}")

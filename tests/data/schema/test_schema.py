@@ -78,7 +78,7 @@ async def test_models_and_database_do_not_drift(kit: Corekit) -> None:
 async def test_drift_is_named_and_strangers_are_left_alone(kit: Corekit) -> None:
     await kit.schema.up()
     for statement in (
-        "DROP INDEX ix_corekit_job_due",
+        "DROP INDEX ix_corekit_job_leased",
         "ALTER TABLE auth_failures ADD COLUMN extra integer",
         "CREATE TABLE chat_old (id integer CONSTRAINT pk_chat_old PRIMARY KEY)",
         "CREATE TABLE django_site (id integer PRIMARY KEY)",
@@ -88,11 +88,11 @@ async def test_drift_is_named_and_strangers_are_left_alone(kit: Corekit) -> None
     assert sorted(await kit.schema.check()) == [
         "drift: auth_failures.extra: only in the database (remove column)",
         "drift: chat_old: only in the database (remove table)",
-        "drift: corekit_job.ix_corekit_job_due: the models say add index",
+        "drift: corekit_job.ix_corekit_job_leased: the models say add index",
     ]
     small = made(kit.database.url.render_as_string(hide_password=False), kit.database.data_dir, [])
     async with small.database:
-        assert await small.schema.check() == ["drift: corekit_job.ix_corekit_job_due: the models say add index"]
+        assert await small.schema.check() == ["drift: corekit_job.ix_corekit_job_leased: the models say add index"]
 
 
 async def test_every_constraint_and_index_has_a_name(kit: Corekit) -> None:

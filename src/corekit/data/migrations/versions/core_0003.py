@@ -22,24 +22,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tag", "listener", name="pk_corekit_listener"),
     )
     op.add_column("corekit_job", sa.Column("origin", Id()))
-    op.execute("UPDATE corekit_job SET priority = -priority WHERE priority != 0")  # the urgent first in an index
     op.drop_index("ix_corekit_job_due", "corekit_job")
     queued, leased = sa.text("state = 'queued'"), sa.text("state = 'leased'")
-    op.create_index(
-        "ix_corekit_job_queued",
-        "corekit_job",
-        ["priority", "run_after", "id"],
-        sqlite_where=queued,
-        postgresql_where=queued,
-    )
-    op.create_index(
-        "ix_corekit_job_leased", "corekit_job", ["lease_until"], sqlite_where=leased, postgresql_where=leased
-    )
+    with op.get_context().autocommit_block():
+        op.create_index(
+            "ix_corekit_job_queued",
+            "corekit_job",
+            ["priority", "run_after", "id"],
+            sqlite_where=queued,
+            postgresql_where=queued,
+            postgresql_concurrently=True,
+        )
+        op.create_index(
+            "ix_corekit_job_leased",
+            "corekit_job",
+            ["lease_until"],
+            sqlite_where=leased,
+            postgresql_where=leased,
+            postgresql_concurrently=True,
+        )
 
 
 def downgrade() -> None:
     """Take them away."""
-    op.execute("UPDATE corekit_job SET priority = -priority WHERE priority != 0")
     op.drop_index("ix_corekit_job_leased", "corekit_job")
     op.drop_index("ix_corekit_job_queued", "corekit_job")
     op.create_index("ix_corekit_job_due", "corekit_job", ["state", "run_after"])
