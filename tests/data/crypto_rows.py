@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import MetaData, text
+from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from corekit import Context, Corekit, Plugin
 from corekit.data import PII, Base, DatabaseSettings, Encrypted
 from corekit.data.crypto.columns import protect
+from corekit.data.migrating import alone, transaction
 from corekit.testing import make_kit
 
 ANN = UUID(int=1)
@@ -58,14 +59,23 @@ class VaultPlugin(Plugin):  # type: ignore[type-arg]  # no settings
     name = "vault"
 
 
+def make(connection: Connection) -> None:
+    """Make the tables as their owner, for every role."""
+    with transaction(connection):
+        Own.metadata.create_all(connection)
+        if connection.dialect.name == "postgresql":
+            for table in Own.metadata.tables:
+                connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO PUBLIC"))
+
+
 @asynccontextmanager
 async def vault(database: DatabaseSettings, folder: Path) -> AsyncGenerator[Corekit]:
     """Start a kit beside the tables."""
     async with make_kit(
         [VaultPlugin()], database=database, tmp_path=folder, settings={"jobs": {"worker": False}}
     ) as kit:
-        async with kit.database.engine("service").begin() as connection:
-            await connection.run_sync(Own.metadata.create_all)
+        async with alone(kit.database) as connection:
+            await connection.run_sync(make)
         yield kit
 
 

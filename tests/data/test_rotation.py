@@ -14,7 +14,7 @@ from sqlalchemy import select, text, update
 
 from corekit import Corekit
 from corekit.cli.keyring import rotating
-from corekit.data import DatabaseSettings, Keyring, Sealed
+from corekit.data import Keyring, Sealed
 from corekit.data.crypto import keyfile, rotation
 from corekit.data.crypto.columns import KEYS
 from corekit.data.people import DataKeys
@@ -116,11 +116,12 @@ async def test_servers_with_settings_rotate_in_two_steps(cards: Corekit) -> None
 
 async def corekit(kit: Corekit, *arguments: str) -> str:
     """Run a command of another process on the same database and keyring."""
-    url = kit.database.url.render_as_string(hide_password=False)
+    settings = kit.database.settings
+    urls = {"COREKIT_DATABASE__OWNER_URL": settings.owner_url, "COREKIT_DATABASE__SERVICE_URL": settings.service_url}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "corekit", *arguments),
-        *("--database", url, "--data-dir", str(kit.database.data_dir)),
-        env={"COREKIT_KIT__PLUGINS": "[]", "PATH": ""},
+        *("--database", settings.url, "--data-dir", str(kit.database.data_dir)),
+        env={"COREKIT_KIT__PLUGINS": "[]", "PATH": ""} | {name: url for name, url in urls.items() if url},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -159,5 +160,5 @@ async def test_a_rotation_under_load(cards: Corekit, monkeypatch: pytest.MonkeyP
     said = await corekit(cards, "keyring", "status")
     assert "dev " not in said
     assert keyfile.read(tmp(cards)).keys.keys() == cards.keyring.names
-    async with vault(DatabaseSettings(url=cards.database.url.render_as_string(hide_password=False)), tmp_path) as other:
+    async with vault(cards.database.settings, tmp_path) as other:
         assert {card: (await got(other, card)).phone for card in made} == made

@@ -3,15 +3,16 @@
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from crypto_rows import ANN, CardRow, Own, got, put, vault, work  # beside this file
-from sqlalchemy import delete, event, insert, select
+from sqlalchemy import delete, event, insert, select, update
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from corekit import Actor, Corekit
 from corekit.cli.keyring import rotating
@@ -102,9 +103,9 @@ async def test_keys_are_kept_but_only_so_many_and_so_long(cards: Corekit) -> Non
 
 
 @asynccontextmanager
-async def copied(database: DatabaseSettings, folder: Path) -> AsyncGenerator[DatabaseSettings]:
+async def copied(database: DatabaseSettings, administrator: str, folder: Path) -> AsyncGenerator[DatabaseSettings]:
     """Copy a whole database that nobody uses, keys of people included."""
-    url = make_url(database.url)
+    url = make_url(administrator)
     if url.get_backend_name() == "sqlite":
         copy = folder / "copy.db"
         shutil.copy(str(url.database), copy)
@@ -112,13 +113,17 @@ async def copied(database: DatabaseSettings, folder: Path) -> AsyncGenerator[Dat
         return
     import asyncpg  # noqa: PLC0415  # only where PostgreSQL is used
 
-    name, server = (
-        f"copy_{uuid4().hex}",
-        await asyncpg.connect(url.set(database="postgres").render_as_string(hide_password=False)),
-    )
+    name = f"copy_{uuid4().hex}"
+
+    def there(role: str | None) -> str:
+        return make_url(str(role)).set(database=name).render_as_string(hide_password=False)
+
+    server = await asyncpg.connect(url.set(database="postgres").render_as_string(hide_password=False))
     try:
         await server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{url.database}"')
-        yield DatabaseSettings(url=url.set(database=name).render_as_string(hide_password=False))
+        yield DatabaseSettings(
+            url=there(database.url), owner_url=there(database.owner_url), service_url=there(database.service_url)
+        )
         await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:
         await server.close()
@@ -137,7 +142,7 @@ async def phones(kit: Corekit) -> dict[UUID | None, Any]:
     return found
 
 
-async def test_what_a_backup_gives_away(database: DatabaseSettings, tmp_path: Path) -> None:
+async def test_what_a_backup_gives_away(database: DatabaseSettings, database_url: str, tmp_path: Path) -> None:
     """A backup has the wrapped keys too: it is closed by the rotation that ends with the old key dropped.
 
     Whoever restores it takes today's `corekit_dek` with it, and everybody is readable but those who were shredded.
@@ -145,7 +150,7 @@ async def test_what_a_backup_gives_away(database: DatabaseSettings, tmp_path: Pa
     async with vault(database, tmp_path) as kit:
         await put(kit, phone="ann")
         await put(kit, phone="bob", user_id=BOB)
-    async with copied(database, tmp_path) as backup:
+    async with copied(database, database_url, tmp_path) as backup:
         async with vault(database, tmp_path) as kit:
             async with work(kit) as ctx:
                 await shred(ctx, ANN)
@@ -165,3 +170,22 @@ async def test_what_a_backup_gives_away(database: DatabaseSettings, tmp_path: Pa
                 await ctx.session.execute(delete(DekRow))
                 await ctx.session.execute(insert(DekRow.__table__), keys)  # type: ignore[arg-type]
             assert await phones(kit) == {ANN: None, BOB: "bob"}
+
+
+async def test_a_person_finds_keys_and_makes_them_but_changes_none(cards: Corekit) -> None:
+    """Policies let them, or nobody could open what a policy of another table shows them."""
+    keys = DataKeys(cards.keyring, cards.clock.now)
+    card = await put(cards, phone=PHONE)
+    async with cards.context(Actor(BOB)) as ctx:
+        made = await ctx.session.run_sync(keys.make, BOB)
+        found = await ctx.session.run_sync(keys.make, ANN)
+    async with cards.context(Actor(BOB), readonly=True) as ctx:
+        keys = DataKeys(cards.keyring, cards.clock.now)
+        assert (await ctx.session.run_sync(keys.find, made.id, "here")).open(made.seal(b"x", "here"), "here") == b"x"
+        assert (await ctx.session.run_sync(keys.find, found.id, "here")).open(found.seal(b"x", "here"), "here") == b"x"
+    for statement in (delete(DekRow), update(DekRow).values(wrapped="v1.dev.x.y")):
+        with suppress(DBAPIError):  # refused, or without effect
+            async with cards.context(Actor(BOB)) as ctx:
+                await ctx.session.execute(statement)
+    cards.database.carried[KEYS] = DataKeys(cards.keyring, cards.clock.now)
+    assert (await got(cards, card)).phone == PHONE

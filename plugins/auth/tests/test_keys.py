@@ -57,8 +57,7 @@ async def test_what_it_signs_joserfc_verifies(service: AuthService, signed_up: G
 async def test_a_restart_changes_nothing(
     kit: Corekit, service: AuthService, signed_up: Grant, tmp_path: Path, clock: FakeClock
 ) -> None:
-    url = kit.database.url.render_as_string(hide_password=False)
-    async with make_kit([AuthPlugin()], database=url, tmp_path=tmp_path, clock=clock) as other:
+    async with make_kit([AuthPlugin()], database=kit.database.settings, tmp_path=tmp_path, clock=clock) as other:
         assert other.get(AuthService).keys.jwks == service.keys.jwks
         actor = await other.get(AuthService).authenticate(signed_up.session.access_token)
         assert getattr(actor, "id", None) == signed_up.session.user.id
@@ -82,8 +81,7 @@ async def test_a_retired_key_is_neither_published_nor_good(
     keys = await Keys.load(kit)
     assert keys.kid != service.keys.kid
     assert [key["kid"] for key in keys.jwks["keys"]] == [keys.kid]
-    url = kit.database.url.render_as_string(hide_password=False)
-    async with make_kit([AuthPlugin()], database=url, tmp_path=tmp_path, clock=clock) as other:
+    async with make_kit([AuthPlugin()], database=kit.database.settings, tmp_path=tmp_path, clock=clock) as other:
         assert await other.get(AuthService).authenticate(signed_up.session.access_token) == Denied("invalid")
 
 
