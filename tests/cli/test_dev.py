@@ -71,6 +71,7 @@ async def test_it_starts_what_serve_needs_and_keeps_the_data(folder: Path) -> No
         assert set(settings) == {f"COREKIT_DATABASE__{name}" for name in ("URL", "OWNER_URL", "SERVICE_URL")}
         with serving(folder, **settings):
             pass
+        assert await ask(settings["COREKIT_DATABASE__URL"], "SELECT current_user") == "corekit_app"
         await ask(settings["COREKIT_DATABASE__OWNER_URL"], "CREATE TABLE kept AS SELECT 7 AS x")
         fails(run(folder, "dev", "up", *ports()), 2, "runs already on var/dev")
     assert process.returncode == 0

@@ -186,7 +186,7 @@ def test_a_normal_user_runs_tests_with_nothing_installed(public: Path) -> None:
     # The right to read stays, because the interpreter and this copy may lie below root's own folder.
     become = ["setpriv", "--reuid=nobody", "--regid=65534", "--clear-groups"]
     become += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
-    some = ["tests/testing", "tests/test_context.py", "-k", "postgresql or valkey or nats"]
+    some = ["tests/testing", "tests/data/test_lanes.py", "-k", "postgresql or valkey or nats"]
     done = subprocess.run(
         [*become, sys.executable, "-m", "pytest", "-q", "-n2", "-pno:cacheprovider", *some],
         cwd=ROOT,

@@ -83,9 +83,9 @@ def _start(stack: ExitStack, folder: Path, ports: Mapping[str, int], hold: int) 
 
 
 async def _urls(postgres: Any) -> dict[str, str]:
-    """Prepare the database; name the URL of each role by its setting."""
-    url = await postgres.ensure("corekit")
-    return {"url": url, "owner_url": url, "service_url": url}
+    """Make the database and its roles, unless they are there; name the URL of each role by its setting."""
+    found = await postgres.settings(await postgres.ensure("corekit"))
+    return {"url": found.url, "owner_url": found.owner_url, "service_url": found.service_url}
 
 
 def _announce(folder: Path, servers: Mapping[str, Any], options: list[str]) -> None:
