@@ -186,7 +186,7 @@ def test_a_normal_user_runs_tests_with_nothing_installed(public: Path) -> None:
     # The right to read stays, because the interpreter and this copy may lie below root's own folder.
     become = ["setpriv", "--reuid=nobody", "--regid=65534", "--clear-groups"]
     become += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
-    some = ["tests/testing", "tests/data/test_lanes.py", "-k", "postgresql or valkey or nats"]
+    some = ["tests/testing", "tests/jobs/test_delivery.py", "-k", "postgresql or valkey or nats"]
     done = subprocess.run(
         [*become, sys.executable, "-m", "pytest", "-q", "-n2", "-pno:cacheprovider", *some],
         cwd=ROOT,
@@ -198,5 +198,5 @@ def test_a_normal_user_runs_tests_with_nothing_installed(public: Path) -> None:
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
-    assert re.search(r"\b[12]\d passed in ", said), said
+    assert re.search(r"\b[1-9]\d* passed in ", said), said
     assert not list(public.glob("corekit-server-*")), said
