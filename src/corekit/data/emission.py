@@ -76,7 +76,9 @@ def unpolice(connection: Connection, prefix: str) -> None:
 
 def let_read(connection: Connection, roles: Roles) -> None:
     """Let the service see where the schema stands, policed or not yet."""
-    present = {"corekit_alembic", PluginRow.__tablename__, PolicyRow.__tablename__} & set(inspect(connection).get_table_names())
+    present = {"corekit_alembic", PluginRow.__tablename__, PolicyRow.__tablename__} & set(
+        inspect(connection).get_table_names()
+    )
     if present:
         connection.exec_driver_sql(f'GRANT SELECT ON {", ".join(sorted(present))} TO "{roles.service}"')
 
