@@ -5,97 +5,27 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
-from uuid import NAMESPACE_URL, UUID, uuid5
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeForm
 
+from corekit.actors import NOBODY, Actor, Client, Kind, Proof
 from corekit.data import Database, Keyring, Lane, LaneSpec, Work
 from corekit.data.ending import to_the_end
 from corekit.data.engines import Rights
 from corekit.data.outbox import Delivery
 from corekit.data.policy import Identity
-from corekit.errors import Forbidden, Invalid, ReadonlyContext, Refused, Unauthenticated
+from corekit.errors import Forbidden, ReadonlyContext, Refused, Unauthenticated
 from corekit.hooks import Hooks
-from corekit.values import Clock, parse_id, uuid7
+from corekit.values import Clock, uuid7
 from corekit.watch.logs import get_logger
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 Done = TypeVar("Done")
-Kind = Literal["user", "service", "system", "nobody"]
-
-
-class Proof(msgspec.Struct, frozen=True):
-    """How and when an actor signed in: session, assurance level (1 or 2), methods, time, scopes, protocol role."""
-
-    session_id: UUID | None = None
-    aal: int = 1
-    methods: tuple[str, ...] = ()
-    authenticated_at: datetime | None = None
-    expires_at: datetime | None = None
-    client_id: str | None = None
-    scopes: tuple[str, ...] = ()
-    role: str = ""
-
-
-class Actor:
-    """Who acts: a UUID, `usr_…`, or in tests a name, `Actor("alice")`, which stands for its UUIDv5."""
-
-    __slots__ = ("id", "kind", "name", "proof", "roles")
-
-    def __init__(
-        self,
-        id: UUID | str,  # noqa: A002  # the field's own name
-        kind: Kind = "user",
-        roles: frozenset[str] = frozenset(),
-        proof: Proof | None = None,
-    ) -> None:
-        self.id = id if isinstance(id, UUID) else _named(id, kind)
-        self.name = id if isinstance(id, str) and kind != "user" else ""
-        self.kind = kind
-        self.roles = roles
-        self.proof = proof
-
-    @classmethod
-    def of(cls, host: str, key: int | str, roles: frozenset[str] = frozenset()) -> "Actor":
-        """Map a host application's own user: `Actor.of("django", 42)` is the same actor every time."""
-        return cls(uuid5(NAMESPACE_URL, f"corekit:{host}:{key}"), roles=roles)
-
-    @classmethod
-    def system(cls, purpose: str) -> "Actor":
-        """Name the actor of a declared purpose."""
-        return cls(purpose, "system")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Actor) and (self.id, self.kind) == (other.id, other.kind)
-
-    def __hash__(self) -> int:
-        return hash((self.id, self.kind))
-
-    def __repr__(self) -> str:
-        return f"Actor({self.kind}:{self.name or self.id})"
-
-
-def _named(text: str, kind: Kind) -> UUID:
-    """Read an id; any other text stands for itself."""
-    try:
-        return parse_id("usr", text)
-    except Invalid:
-        return uuid5(NAMESPACE_URL, f"corekit:{kind}:{text}")
-
-
-NOBODY = Actor(UUID(int=0), "nobody")
-
-
-class Client(msgspec.Struct, frozen=True):
-    """Where a caller speaks from: network address, user agent, device id."""
-
-    address: str = ""
-    user_agent: str = ""
-    device: str = ""
+__all__ = ["NOBODY", "Actor", "Caller", "Client", "Context", "Kind", "Kit", "Proof", "demand"]
 
 
 class Kit(Protocol):
@@ -181,9 +111,6 @@ class Caller:
                 except Refused as refusal:
                     refused = refusal
                 await (to_the_end(context.finish()) if context.callbacks or not readonly else work.commit())
-            except asyncio.CancelledError:
-                work.demand_in_time()
-                raise
             finally:
                 await work.close()
         finally:

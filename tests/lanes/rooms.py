@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 from sqlalchemy import text
 
 from corekit import Corekit
 from corekit.data import Batch, DatabaseSettings, LaneSpec
+from corekit.data.options import database_url, libpq_url
 from corekit.errors import Conflict
 from corekit.testing import make_kit
 
@@ -100,12 +102,24 @@ def never(_: object, __: object) -> Any:
 
 @asynccontextmanager
 async def rooms(database: DatabaseSettings, folder: Path) -> AsyncGenerator[Corekit]:
-    """Start a kit; make the rooms where there are none."""
+    """Start a kit; make the rooms."""
     async with make_kit(database=database, tmp_path=folder, settings=SETTINGS) as kit:
+        await _make(kit)
+        yield kit
+
+
+async def _make(kit: Corekit) -> None:
+    """Make the tables, as a migration would."""
+    if kit.database.dialect == "sqlite":
         async with kit.database.engine().begin() as connection:
             for sql in MAKE:
                 await connection.execute(text(sql))
-        yield kit
+        return
+    owner = await asyncpg.connect(libpq_url(database_url(kit.database.settings.owner_url or kit.database.settings.url)))
+    try:
+        await owner.execute("; ".join((*MAKE, "GRANT SELECT, INSERT, UPDATE ON test_room, test_entry TO PUBLIC")))
+    finally:
+        await owner.close()
 
 
 async def stored(kit: Corekit, room: str = "a") -> list[tuple[int, str]]:

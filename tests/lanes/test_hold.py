@@ -22,7 +22,7 @@ class Noted(Event, frozen=True, tag="test.noted"):
 
 async def recorded(kit: Corekit) -> int:
     """Count committed events."""
-    async with kit.caller().begin(readonly=True) as ctx:
+    async with kit.caller().system("corekit.jobs").begin(readonly=True) as ctx:
         return await ctx.session.scalar(select(func.count(OutboxRow.id))) or 0
 
 

@@ -90,13 +90,19 @@ class Work:
             raise ReadonlyContext(f"{names} was written in a readonly context; open a writing one")
 
     async def close(self) -> None:
-        """Give everything back; what was not committed is rolled back."""
+        """Give everything back; what was not committed is rolled back.
+
+        Raises:
+            Unavailable: the task was cancelled because it held SQLite's writing slot for too long.
+
+        """
         self._over = True
         try:
             if self._session is not None:
                 await to_the_end(self._session.close())  # a torn rollback would cost the pool a connection
         finally:
             self._release()
+        self._limit.demand()
 
     def take_slot(self) -> None:
         """Wait for SQLite's writing slot; runs in SQLAlchemy's greenlet, before BEGIN IMMEDIATE."""
@@ -104,10 +110,6 @@ class Work:
             await_only(self._database.gate.acquire())
             self._held_since = time.monotonic()
             self._limit.begin()
-
-    def demand_in_time(self) -> None:
-        """Say why the task was cancelled, where it held SQLite's slot for too long (Unavailable)."""
-        self._limit.demand()
 
     def _release(self) -> None:
         if self._held_since is None:

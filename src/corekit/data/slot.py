@@ -103,7 +103,8 @@ class HoldLimit:
             Unavailable: the time has passed.
 
         """
-        if self._passed and self._task is not None and not self._task.uncancel():
+        passed, self._passed = self._passed, False
+        if passed and self._task is not None and not self._task.uncancel():
             raise Unavailable("it took too long while nobody else could write; it was rolled back")
 
     def _pass(self) -> None:
