@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import inspect, text
 
 from corekit import Corekit, Plugin, Settings
-from corekit.data import Database, DatabaseSettings
+from corekit.data import Base, Database, DatabaseSettings
 from corekit.data.migrating import alone
+from corekit.data.policy import policies
 from corekit.data.schema import Schema
 from corekit.settings import Config
 
@@ -77,7 +78,9 @@ def write(folder: Path, name: str, *steps: Step, depends_on: str = "core_0001") 
 @asynccontextmanager
 async def opened(settings: DatabaseSettings, tmp_path: Path) -> AsyncGenerator[Database]:
     """Open a database without a kit."""
-    async with Database(settings, tmp_path) as database:
+    database = Database(settings, tmp_path)
+    database.policies = policies(Base.metadata, ["corekit_"])
+    async with database:
         yield database
 
 
