@@ -51,7 +51,7 @@ async def kit(database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> A
 
 async def recorded(kit: Corekit) -> int:
     """Count committed events."""
-    async with kit.caller().begin(readonly=True) as ctx:
+    async with kit.context(Actor.system("notes"), readonly=True) as ctx:
         return await ctx.session.scalar(select(func.count(OutboxRow.id))) or 0
 
 
