@@ -5,6 +5,7 @@ wrote it; temporary triggers refuse or skip the rows that may not be written; th
 """
 
 import re
+import secrets
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, cast
@@ -16,7 +17,6 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from corekit.data.policy import Action, Identity, Policy, render
 
-TRIGGER = "corekit_policy_"
 _INFO = "corekit_policed"
 _DIALECT = sqlite.dialect()
 _WRITE = re.compile(r"\s*(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM)\s+", re.IGNORECASE)
@@ -47,6 +47,7 @@ class Policed:
         self.identity: Identity | None = None
         self._policies = {policy.table.name: policy for policy in policies}
         self._target: str | None = None
+        self._mark = f"corekit_{secrets.token_hex(8)}"
 
     def install(self, connection: DBAPIConnection, *, readonly: bool) -> None:
         """Give a new connection its functions, views, triggers and, last, the authorizer."""
@@ -59,7 +60,7 @@ class Policed:
         present = {name for (name,) in cursor.fetchall()}
         for policy in self._policies.values():
             if policy.table.name in present:
-                for statement in statements(policy):
+                for statement in statements(policy, self._mark):
                     cursor.execute(statement)
         if readonly:  # not before: the views and triggers had to be made
             cursor.execute("PRAGMA query_only=ON")
@@ -105,7 +106,7 @@ class Policed:
         action = _ACTIONS.get(code)
         if action is None or first is None:  # DDL, ATTACH, PRAGMA: nothing that a person's transaction needs
             return sqlite3.SQLITE_DENY
-        if within is not None or first in _HARMLESS:  # what a view or trigger of ours does inside
+        if (within or "").startswith(self._mark) or first in _HARMLESS:  # what a view or trigger of ours does inside
             return sqlite3.SQLITE_OK
         policy = self._policies.get(first)
         if policy is None:
@@ -150,23 +151,26 @@ def police(engine: Engine, policies: Sequence[Policy], *, readonly: bool) -> Non
             record.info[_INFO].identity = None
 
 
-def statements(policy: Policy) -> list[str]:
-    """List the view and the triggers that enforce a policy."""
+def statements(policy: Policy, mark: str) -> list[str]:
+    """List the view and the triggers that enforce a policy.
+
+    `mark` begins the names that SQLite tells the authorizer for what happens inside of them. Nobody knows it: what a
+    statement calls a common table expression of its own is told in the same way.
+    """
     table = policy.table.name
     old, new = _rule(policy, "update", "OLD"), _rule(policy, "check", "NEW")
-    seen = _said(policy, "read", table)
+    rows = f"SELECT * FROM main.{table} AS {table} WHERE {_said(policy, 'read', table)}"  # noqa: S608  # declared names
     return [
-        f"CREATE TEMP VIEW {table} AS SELECT * FROM main.{table} AS {table} WHERE {seen}",  # noqa: S608  # declared names
-        _trigger(table, "insert", _abort(table, _rule(policy, "insert", "NEW"))),
+        f"CREATE TEMP VIEW {table} AS WITH {mark} AS ({rows}) SELECT * FROM {mark}",  # noqa: S608
+        _trigger(mark, table, "insert", _abort(table, _rule(policy, "insert", "NEW"))),
         # Before the change, or a rule that asks its own table would see what it is to judge.
-        _trigger(table, "update", f"{_skip(old)} {_abort(table, new)}"),
-        _trigger(table, "delete", _skip(_rule(policy, "delete", "OLD"))),
+        _trigger(mark, table, "update", f"{_skip(old)} {_abort(table, new)}"),
+        _trigger(mark, table, "delete", _skip(_rule(policy, "delete", "OLD"))),
     ]
 
 
-def _trigger(table: str, action: str, body: str) -> str:
-    name = f"{TRIGGER}{table}_{action}"
-    return f"CREATE TEMP TRIGGER {name} BEFORE {action.upper()} ON main.{table} BEGIN {body} END"
+def _trigger(mark: str, table: str, action: str, body: str) -> str:
+    return f"CREATE TEMP TRIGGER {mark}_{table}_{action} BEFORE {action.upper()} ON main.{table} BEGIN {body} END"
 
 
 def _said(policy: Policy, action: Action, row: str) -> str:
