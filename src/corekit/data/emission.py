@@ -54,7 +54,7 @@ def emit(connection: Connection, policies: Sequence[Policy], roles: Roles, prefi
     if any(name.startswith(FUNCTION) for name in stale | gone):  # policies hold on to the functions that they ask
         stale |= {policy.table.name for policy in here if policy.predicates()}
         for policy in here:
-            if policy.predicates():
+            if policy.table.name in stale:  # one that asks none now may have asked before
                 _run(connection, _drop_policies(connection, policy.table.name))
     for name in sorted(gone):
         if name.startswith(FUNCTION):

@@ -21,8 +21,10 @@ SELECT rolsuper, rolbypassrls, ARRAY(
 """)
 _TABLE = text("""
 SELECT c.relowner = (SELECT oid FROM pg_roles WHERE rolname = :app) AS owned,
-       has_table_privilege(:app, c.oid, 'SELECT') AS read, has_table_privilege(:app, c.oid, 'INSERT') AS insert,
-       has_table_privilege(:app, c.oid, 'UPDATE') AS update, has_table_privilege(:app, c.oid, 'DELETE') AS delete
+       ARRAY(SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) privilege
+              WHERE has_any_column_privilege(:app, c.oid, privilege)) ||
+       ARRAY(SELECT privilege FROM unnest(ARRAY['DELETE', 'TRUNCATE', 'TRIGGER']) privilege
+              WHERE has_table_privilege(:app, c.oid, privilege)) AS held
   FROM pg_class c WHERE c.oid = to_regclass(:table)
 """)
 
@@ -83,8 +85,9 @@ def _table_faults(connection: Connection, roles: Roles, policy: Policy) -> Itera
         return
     if found["owned"]:
         yield f"{roles.app} owns {table}"
-    for action, privilege in _PRIVILEGES.items():
-        if found[action] and not policy.allows(action):
+    allowed = {privilege for action, privilege in _PRIVILEGES.items() if policy.allows(action)}
+    for privilege in found["held"]:
+        if privilege not in allowed:
             yield f"{roles.app} has {privilege} on {table}"
 
 
