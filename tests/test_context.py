@@ -233,7 +233,7 @@ async def test_nobody_and_the_system_are_no_person(kit: Corekit) -> None:
     for caller in (kit.caller(), kit.caller().system("notes"), act_as(kit, "alice").system("notes")):
         async with caller.begin() as ctx:
             await emit(ctx, Noted())
-    async with kit.caller().begin(readonly=True) as ctx:
+    async with kit.context(Actor.system("notes"), readonly=True) as ctx:
         actors = (await ctx.session.scalars(select(OutboxRow.actor))).all()
     assert sorted(actors, key=str) == sorted([None, None, Actor("alice").id], key=str)
 

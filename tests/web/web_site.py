@@ -45,8 +45,9 @@ class Note(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @get("/count", guards=ANY)
-async def count(ctx: Ctx) -> int:
-    return await ctx.session.scalar(select(func.count(OutboxRow.id))) or 0
+async def count(caller: Who) -> int:
+    async with caller.system("site").begin(readonly=True) as ctx:
+        return await ctx.session.scalar(select(func.count(OutboxRow.id))) or 0
 
 
 @post("/notes", guards=[requires()])
@@ -64,6 +65,7 @@ async def touch(ctx: Ctx) -> str:
 @get("/sneak", guards=ANY)
 async def sneak(ctx: Ctx) -> str:
     row = {"id": uuid7(), "kind": "event", "tag": "x", "payload": b"", "priority": 0, "created_at": ctx.now()}
+    row["actor"] = person.id if (person := ctx.caller.person) else None
     await ctx.session.execute(insert(OutboxRow), row)
     return "sneaked"
 
@@ -72,17 +74,19 @@ async def sneak(ctx: Ctx) -> str:
 async def broken(ctx: Ctx) -> str:
     """Add what the database refuses at the commit."""
     await emit(ctx, Noted())
-    ctx.session.add(OutboxRow(id=uuid7()))
+    ctx.session.add(OutboxRow(id=uuid7(), actor=person.id if (person := ctx.caller.person) else None))
     return "done"
 
 
 @post("/away", guards=ANY)
-async def away(ctx: Ctx) -> None:
+async def away(caller: Who) -> None:
     """Take the database away: its disk, or the connection to it."""
-    if ctx.kit.database.dialect == "postgresql":
-        await ctx.session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
-    await ctx.session.execute(text("PRAGMA max_page_count = 1"))
-    await ctx.session.execute(text("CREATE TABLE test_large AS SELECT zeroblob(1000000)"))
+    if caller.kit.database.dialect == "postgresql":
+        async with caller.begin() as ctx:
+            await ctx.session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    async with caller.system("site").begin() as ctx:
+        await ctx.session.execute(text("PRAGMA max_page_count = 1"))
+        await ctx.session.execute(text("CREATE TABLE test_large AS SELECT zeroblob(1000000)"))
 
 
 @post("/slow", guards=ANY)

@@ -6,16 +6,36 @@ from uuid import UUID
 
 from realtime_town import TownPlugin, Wire, room
 from sqlalchemy import text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from corekit import Actor, Context, implements
 from corekit.contracts.realtime import Grant, Publication, SubscribeRequest, can_subscribe
-from corekit.data import DatabaseSettings
+from corekit.data import Base, DatabaseSettings, Policy
+from corekit.data.migrating import alone
 from corekit.kit import Corekit
 from corekit.testing import make_kit, serve
 from corekit.values import parse_id
 from corekit_realtime import RealtimePlugin
 
 ROOM = room("one")
+
+
+class Own(DeclarativeBase):
+    """A base beside the real one, so that the table is in nobody else's schema."""
+
+    type_annotation_map = Base.type_annotation_map
+
+
+class LogRow(Own):
+    """An entry of a channel."""
+
+    __tablename__ = "town_log"
+
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+LOG = Policy.public(LogRow, "Everybody hears everything in this town.")
 
 
 class TableLog:
@@ -65,8 +85,7 @@ async def test_what_is_committed_while_the_plugins_are_asked_is_not_lost(databas
     town = SlowTownPlugin()
     async with AsyncExitStack() as stack:
         kit = await stack.enter_async_context(make_kit([RealtimePlugin(), town], database=database))
-        async with kit.context(Actor.system("town")) as ctx:
-            await ctx.session.execute(text("CREATE TABLE town_log (channel VARCHAR(36), place INTEGER)"))
+        await make_table(kit)
         await town.write(kit, 1)
         wire = await Wire.open(await stack.enter_async_context(serve(kit)), "alice")
         stack.push_async_callback(wire.close)
@@ -78,6 +97,16 @@ async def test_what_is_committed_while_the_plugins_are_asked_is_not_lost(databas
         assert [offset for offset, _ in await wire.heard(2 - reached)] == list(range(reached + 1, 3))
         await town.write(kit, 3)
         assert [offset for offset, _ in await wire.heard(1)] == [3]
+
+
+async def make_table(kit: Corekit) -> None:
+    """Add a table that everybody may read to a kit that runs."""
+    kit.database.policies.append(LOG)
+    async with alone(kit.database) as connection:
+        await connection.run_sync(Own.metadata.create_all)
+        if kit.database.dialect == "postgresql":
+            await connection.commit()
+    await kit.schema.up()
 
 
 def _named(channel: UUID) -> dict[str, object]:

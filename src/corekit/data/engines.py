@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -133,7 +133,7 @@ class Database:
             "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
         )
         self.gate = WritingSlot()
-        self.policies: Sequence[Policy] = ()
+        self.policies: list[Policy] = []
         self._engines: dict[tuple[Rights, bool], AsyncEngine] = {}
         self._holders: dict[asyncio.Task[Any] | None, int] = {}
         self._wakers: list[Callable[[], None]] = []
