@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, event, false
+from sqlalchemy import Connection, Engine, event, false, true
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -19,6 +19,7 @@ from corekit.data.policy import Action, Identity, Policy, render
 
 _INFO = "corekit_policed"
 _DIALECT = sqlite.dialect()
+_ALWAYS = render(true(), _DIALECT)
 _WRITE = re.compile(r"\s*(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM)\s+", re.IGNORECASE)
 _NAME = re.compile(r'"?(\w+)"?')
 _MAIN = re.compile(r"\bmain\b", re.IGNORECASE)
@@ -46,6 +47,7 @@ class Policed:
     def __init__(self, policies: Sequence[Policy]) -> None:
         self.identity: Identity | None = None
         self._policies = {policy.table.name: policy for policy in policies}
+        self._open = {name for name, policy in self._policies.items() if _said(policy, "read", name) == _ALWAYS}
         self._target: str | None = None
         self._mark = f"corekit_{secrets.token_hex(8)}"
 
@@ -99,7 +101,9 @@ class Policed:
             raise PermissionError("no actor: this connection is in no context")
         return self.identity
 
-    def _authorize(self, code: int, first: str | None, _: str | None, schema: str | None, within: str | None) -> int:
+    def _authorize(
+        self, code: int, first: str | None, column: str | None, schema: str | None, within: str | None
+    ) -> int:
         """Answer SQLite's question about one step of a statement that it prepares."""
         if code in _FREE:
             return sqlite3.SQLITE_OK
@@ -111,6 +115,10 @@ class Policed:
         policy = self._policies.get(first)
         if policy is None:
             return sqlite3.SQLITE_DENY
+        if (
+            action == "read" and column == "" and first in self._open
+        ):  # counting what everybody may read names no column
+            return sqlite3.SQLITE_OK
         if action == "read" and schema == "main":
             # A bare name is the view's. Tables themselves are read for the rows that a statement changes, where others'
             # are skipped all the same, and for its foreign keys.
