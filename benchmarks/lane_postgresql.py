@@ -28,7 +28,7 @@ async def plain(connections: list["asyncpg.Connection[asyncpg.Record]"], senders
 
 
 async def lane(place: Town, senders: int, *, hot: bool) -> Run:
-    """Append at once, each sender awaiting its own commit; the lane has two connections."""
+    """Append at once, each sender awaiting its own commit; the lane has one connection."""
     append = place.kit.lane(SEND).append
     rooms = place.conversations[: 1 if hot else None]
     return await race(

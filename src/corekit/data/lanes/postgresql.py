@@ -1,4 +1,4 @@
-"""PostgreSQL's lanes: micro-batches on raw asyncpg connections; what queued while one ran is the next."""
+"""PostgreSQL's lanes: micro-batches on a raw asyncpg connection; what queued while one ran is the next."""
 
 import asyncio
 from collections.abc import Hashable, Iterable
@@ -16,11 +16,11 @@ Done = TypeVar("Done")
 Spec = LaneSpec[Any, Any]
 Entry = tuple[Any, asyncio.Future[Any]]
 
-CONNECTIONS = 2
 REPLAYS = 5
 # A lane's statement reaches every row by an index. Planned for its values it would be planned at each run, which takes
 # longer than the run itself; planned while a table was empty it would read all of it for ever.
-PLANNER = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+# And whoever waits for a row that somebody holds keeps all the others waiting.
+SESSION = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "lock_timeout": "2s"}
 _LOST_RACE = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _OUT_OF_ORDER = (  # the database is, not the item
     asyncpg.PostgresConnectionError,
@@ -34,26 +34,31 @@ _OUT_OF_ORDER = (  # the database is, not the item
 
 
 class MicroBatches:
-    """A few connections with service rights; items of one key go to one, so none waits for its own row lock."""
+    """One connection with service rights and one batch in flight; the lanes that queue behind it take turns.
+
+    More connections were slower: senders that are answered together come again together and share the next commit.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._writers: list[_Writer] = []
+        self._waiting: dict[Spec, list[Entry]] = {}
         self._accepted = 0
         self._closed: str | None = "not started"
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._pump: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the connections."""
-        self._writers = [_Writer(self.database) for _ in range(CONNECTIONS)]
-        for writer in self._writers:
-            await writer.connected()
+        """Open the connection."""
+        await self._connected()
         self._closed = None
 
     async def stop(self) -> None:
         """Finish what was accepted, then close."""
         self._closed = "shutting down"
-        for writer in self._writers:
-            await writer.close()
+        if self._pump is not None:
+            await self._pump
+        if self._connection is not None:
+            await self._connection.close()
 
     async def check(self) -> None:
         """Raise where nothing is taken; a lost connection is opened again by the next item."""
@@ -73,45 +78,23 @@ class MicroBatches:
         self._accepted += 1
         future = asyncio.get_running_loop().create_future()
         future.add_done_callback(self._answered)
-        key = spec.name if spec.key is None else spec.key(item)
-        self._writers[hash(key) % CONNECTIONS].put(spec, item, future)
+        self._waiting.setdefault(spec, []).append((item, future))
+        if self._pump is None:
+            self._pump = asyncio.create_task(self._drain(), name="corekit-micro-batch")
         return future
 
     def _answered(self, _: object) -> None:
         self._accepted -= 1
 
-
-class _Writer:
-    """One connection with one batch in flight; lanes that queue behind it take turns."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._waiting: dict[Spec, list[Entry]] = {}
-        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-        self._pump: asyncio.Task[None] | None = None
-
-    async def connected(self) -> "asyncpg.Connection[asyncpg.Record]":
+    async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
         """Return the connection, opened again if it was lost."""
         if self._connection is None or self._connection.is_closed():
-            settings = self._database.settings
-            url = database_url(settings.service_url) if settings.service_url else self._database.url
+            settings = self.database.settings
+            url = database_url(settings.service_url) if settings.service_url else self.database.url
             self._connection = await asyncpg.connect(
-                libpq_url(url), timeout=5, server_settings=server_settings(settings) | PLANNER
+                libpq_url(url), timeout=5, server_settings=server_settings(settings) | SESSION
             )
         return self._connection
-
-    async def close(self) -> None:
-        """Finish, then close."""
-        if self._pump is not None:
-            await self._pump
-        if self._connection is not None:
-            await self._connection.close()
-
-    def put(self, spec: Spec, item: Any, future: asyncio.Future[Any]) -> None:
-        """Queue an item."""
-        self._waiting.setdefault(spec, []).append((item, future))
-        if self._pump is None:
-            self._pump = asyncio.create_task(self._drain(), name="corekit-micro-batch")
 
     async def _drain(self) -> None:
         batch: list[Entry] = []
@@ -133,7 +116,7 @@ class _Writer:
     async def _write(self, spec: Spec, batch: list[Entry], replays: int = REPLAYS) -> None:
         """Write a batch in one transaction and answer it."""
         try:
-            rows = await _run(await self.connected(), spec, [item for item, _ in batch])
+            rows = await _run(await self._connected(), spec, [item for item, _ in batch])
         except Exception as error:  # noqa: BLE001  # each of them gets an answer
             await self._replay(spec, batch, error, replays - 1)
             return
