@@ -83,10 +83,7 @@ class Corekit(Kit):
         self.access = self.config.table("access", AccessSettings)
         self.jobs = self.config.table("jobs", JobSettings)
         self.plugins = order(plugins, BUILT_IN)
-        for plugin in self.plugins:
-            if plugin.name in RESERVED:
-                raise PluginError(f"a plugin cannot be called {plugin.name!r}: the core uses that name")
-            plugin.configure(self.config)
+        _configure(self.plugins, self.config)
         folder = Path(data_dir) if data_dir is not None else self.settings.data_dir
         self.database = Database(_database(database, self.config), folder)
         self.keyring: Keyring  # loaded at the start
@@ -266,6 +263,13 @@ class Corekit(Kit):
         yield Check("lanes", self._lanes.check)
         for plugin in self.plugins:
             yield from plugin.health()
+
+
+def _configure(plugins: Iterable[Plugin[Any]], config: Config) -> None:
+    for plugin in plugins:
+        if plugin.name in RESERVED:
+            raise PluginError(f"a plugin cannot be called {plugin.name!r}: the core uses that name")
+        plugin.configure(config)
 
 
 def _database(given: str | DatabaseSettings | None, config: Config) -> DatabaseSettings:
