@@ -14,7 +14,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from corekit import Actor, Corekit
-from corekit.data import Base, DatabaseSettings
+from corekit.data import Base
 from corekit.data.base import from_micros, to_micros
 from corekit.testing import make_kit
 from corekit.values import uuid7
@@ -44,14 +44,15 @@ class ThingRow(Own):
     flag: Mapped[bool]
 
 
+EVERYBODY = Actor.system("corekit.jobs")  # the table has no policy
 INDIA = timezone(timedelta(hours=5, minutes=30))
 MOMENT = datetime(2030, 1, 1, 17, 30, 0, 123457, tzinfo=INDIA)
 
 
 @pytest.fixture
-async def kit(database: DatabaseSettings, tmp_path: Path) -> AsyncGenerator[Corekit]:
+async def kit(database_url: str, tmp_path: Path) -> AsyncGenerator[Corekit]:
     """Start a kit beside a table of every type."""
-    async with make_kit(database=database, tmp_path=tmp_path) as kit:
+    async with make_kit(database=database_url, tmp_path=tmp_path) as kit:
         async with kit.database.engine().begin() as connection:
             await connection.run_sync(Own.metadata.create_all)
         yield kit
@@ -64,9 +65,9 @@ def thing(**values: Any) -> ThingRow:
 
 async def stored(kit: Corekit, row: ThingRow) -> tuple[ThingRow, dict[str, Any]]:
     """Store a row; return it as the ORM and as the driver read it."""
-    async with kit.context(Actor("alice")) as ctx:
+    async with kit.context(EVERYBODY) as ctx:
         ctx.session.add(row)
-    async with kit.context(Actor("alice"), readonly=True) as ctx:
+    async with kit.context(EVERYBODY, readonly=True) as ctx:
         found = (await ctx.session.scalars(select(ThingRow).where(ThingRow.id == row.id))).one()
         raw = (await ctx.session.execute(text("SELECT * FROM test_thing"))).mappings().one()
         return found, dict(raw)
@@ -78,7 +79,7 @@ async def test_ids_are_16_bytes_on_sqlite_and_uuids_on_postgresql(kit: Corekit) 
     for value, seen in ((row.id, raw["id"]), (row.other, raw["other"])):
         assert value is not None
         assert seen == (value.bytes if kit.database.dialect == "sqlite" else value)
-    async with kit.context(Actor("alice"), readonly=True) as ctx:
+    async with kit.context(EVERYBODY, readonly=True) as ctx:
         assert await ctx.session.scalar(select(ThingRow.big).where(ThingRow.id.in_([row.id, uuid7()]))) == 2**62
 
 
@@ -90,7 +91,7 @@ async def test_times_keep_their_microseconds_and_come_back_in_utc(kit: Corekit) 
     assert raw["ended_at"] is None
     seen = raw["happened_at"]
     assert (from_micros(seen) if kit.database.dialect == "sqlite" else seen) == MOMENT
-    async with kit.context(Actor("alice"), readonly=True) as ctx:
+    async with kit.context(EVERYBODY, readonly=True) as ctx:
         before, after = MOMENT - timedelta(microseconds=1), MOMENT + timedelta(microseconds=1)
         assert await ctx.session.scalar(select(func.count()).where(ThingRow.happened_at.between(before, after))) == 1
         assert await ctx.session.scalar(select(func.count()).where(ThingRow.happened_at < MOMENT)) == 0
@@ -114,9 +115,9 @@ async def test_documents_are_read_back(kit: Corekit, data: dict[str, Any] | None
 
 async def test_no_document_is_null_however_it_is_written(kit: Corekit) -> None:
     row, _ = await stored(kit, thing(data={}))
-    async with kit.context(Actor("alice")) as ctx:
+    async with kit.context(EVERYBODY) as ctx:
         await ctx.session.execute(update(ThingRow).values(data=None))
-    async with kit.context(Actor("alice"), readonly=True) as ctx:
+    async with kit.context(EVERYBODY, readonly=True) as ctx:
         assert await ctx.session.scalar(select(ThingRow.id).where(ThingRow.data.is_(None))) == row.id
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from corekit import Corekit
 from corekit.data import DatabaseSettings
+from corekit.data.migrating import alone, transaction
 from corekit.errors import Unavailable
 from corekit.guard import (
     PURPOSE,
@@ -101,8 +102,8 @@ async def test_parallel_hits_pass_no_more_than_the_burst(limits: Limits) -> None
 
 async def test_two_kits_on_one_database_share_a_limit(kit: Corekit, tmp_path: Path, clock: FakeClock) -> None:
     """What another worker let pass counts here."""
-    url = kit.database.url.render_as_string(hide_password=False)
-    async with make_kit(database=url, tmp_path=tmp_path, clock=clock, settings={"limits": {"store": "sql"}}) as other:
+    database, settings = kit.database.settings, {"limits": {"store": "sql"}}
+    async with make_kit(database=database, tmp_path=tmp_path, clock=clock, settings=settings) as other:
         stores = [SqlLimits(kit), other.get(Limits)]
         allowed = [(await stores[n % 2].hit(FIVE, "a")).allowed for n in range(6)]
     assert allowed == [True, True, True, False, False, False]
@@ -129,8 +130,12 @@ async def test_old_rows_are_dropped(kit: Corekit, clock: FakeClock) -> None:
 
 
 async def test_without_its_store_an_address_passes_and_an_account_does_not(kit: Corekit) -> None:
-    async with kit.caller().system(PURPOSE).begin() as ctx:
-        await ctx.session.execute(text("DROP TABLE corekit_limits"))
+    def drop(connection: Connection) -> None:
+        with transaction(connection):
+            connection.execute(text("DROP TABLE corekit_limits"))
+
+    async with alone(kit.database) as connection:
+        await connection.run_sync(drop)
     limits = SqlLimits(kit)
     assert (await limits.hit(FIVE, "a")).allowed
     await limits.refund(FIVE, "a")

@@ -11,6 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from web_site import served  # beside this file
 
+from corekit.data import DatabaseSettings
+
 
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
@@ -20,7 +22,7 @@ async def http(tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def stored(database_url: str, tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
+async def stored(database: DatabaseSettings, tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
     """Serve the site on each database."""
-    async with served(tmp_path, database_url) as client:
+    async with served(tmp_path, database) as client:
         yield client

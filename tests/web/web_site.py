@@ -16,6 +16,7 @@ from sqlalchemy import func, insert, select, text
 from corekit import Actor, Event, Plugin, Settings, emit, implements
 from corekit.context import Proof
 from corekit.contracts.auth import Denied, authenticate
+from corekit.data import DatabaseSettings
 from corekit.data.outbox import OutboxRow
 from corekit.errors import Conflict, InsideContext, Refused, TooMany, Unavailable
 from corekit.testing import make_kit, serve
@@ -199,7 +200,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 
 
 @asynccontextmanager
-async def served(folder: Path, database: str | None = None) -> AsyncGenerator[httpx.AsyncClient]:
+async def served(folder: Path, database: DatabaseSettings | None = None) -> AsyncGenerator[httpx.AsyncClient]:
     async with (
         make_kit([Site()], database=database, tmp_path=folder, settings=SETTINGS) as kit,
         serve(kit) as url,
