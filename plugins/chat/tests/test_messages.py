@@ -224,7 +224,7 @@ async def test_rates_of_a_person_and_of_a_room(make_world: Any, clock: Any) -> N
 async def test_a_deleted_message_shows_no_body(world: Any, clock: Any) -> None:
     conv = (await world.create("alice")).id
     await world.send("alice", conv, "key", "secret")
-    async with world.caller("alice").begin() as ctx:
+    async with world.caller("alice").system("chat").begin() as ctx:
         row = await ctx.session.get(MessageRow, (parse_id("cnv", conv), 1))
         row.deleted_at = clock.now()
     async with world.caller("alice").begin(readonly=True) as ctx:
