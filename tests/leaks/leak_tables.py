@@ -59,7 +59,7 @@ class NoteRow(Own):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     tenant: Mapped[UUID | None]
-    room_id: Mapped[UUID] = mapped_column(ForeignKey("leak_room.id"))
+    room_id: Mapped[UUID] = mapped_column(ForeignKey("leak_room.id", ondelete="CASCADE"))
     author: Mapped[UUID]
     topic: Mapped[int]
     body: Mapped[str]

@@ -77,12 +77,12 @@ class World:
         async with AsyncSession(self.kit.database.engine("service")) as session:
             return await _foreign(session)
 
-    async def leak(self, probe: Probe, actor: Actor = ALICE) -> str | None:
+    async def leak(self, probe: Probe, actor: Actor = ALICE, *, readonly: bool = False) -> str | None:
         """Run a probe; say what it saw (it returns only what is not Alice's) or what it changed."""
         await self.reset()
         before = await self.foreign()
         try:
-            async with self.caller(actor).begin() as ctx:
+            async with self.caller(actor).begin(readonly=readonly) as ctx:
                 seen = await probe(ctx, self)
         except REFUSED:
             seen = None

@@ -90,6 +90,14 @@ async def insert_or_replace(ctx: Context, world: World) -> None:
     await _try(ctx, f"INSERT OR IGNORE {NEW} {values}", f"INSERT OR FAIL {NEW} {values}")
 
 
+async def cached_statement_again(ctx: Context, world: World) -> None:
+    """The driver keeps what it has prepared, and does not ask again whether it may run."""
+    await _try(ctx, "DELETE FROM leak_note WHERE topic = 2")
+    raw: Any = await (await ctx.session.connection()).get_raw_connection()
+    full = "main" if world.sqlite else "public"
+    await raw.driver_connection.execute(f"DELETE FROM {full}.leak_note WHERE topic = 2")  # noqa: S608
+
+
 async def nets_taken_down(ctx: Context, world: World) -> Any:
     """Drops whatever there is, and looks again."""
     await _try(

@@ -27,6 +27,11 @@ async def test_nothing_leaks(world: World, actor: Actor) -> None:
     assert leaks == []
 
 
+async def test_nothing_leaks_from_a_readonly_context(world: World) -> None:
+    leaks = [leak for probe in probes(probes_raw, probes_read) if (leak := await world.leak(probe, readonly=True))]
+    assert leaks == []
+
+
 async def test_every_probe_would_find_something(world: World) -> None:
     """With service rights it does; one that is wrong in itself would prove nothing."""
     idle = {probe.__name__ for probe in PROBES if not await world.works(probe)}

@@ -110,9 +110,23 @@ async def test_rooms_seats_and_who_is_let_in(world: World) -> None:
 
 
 async def test_a_room_goes_with_what_is_in_it(alice: Context) -> None:
-    await alice.session.execute(delete(NoteRow))
+    """A cascade deletes what refers to the row, as the schema says, whoever may delete it."""
     await alice.session.execute(delete(SeatRow).where(SeatRow.usr == ALICE.id))
-    await alice.session.execute(delete(RoomRow))
+    assert (await alice.session.execute(delete(RoomRow))).rowcount == 1
+
+
+async def test_a_room_takes_the_notes_of_others_with_it(world: World) -> None:
+    async with world.caller(ALICE).begin() as ctx:
+        ctx.session.add(SeatRow(room_id=MINE, usr=BOB.id, tenant=HERE, role="member"))
+    async with world.caller(BOB).begin() as ctx:
+        ctx.session.add(note(author=BOB.id, body="Bob was here"))
+        await ctx.session.execute(delete(SeatRow).where(SeatRow.room_id == MINE))
+    async with world.caller(ALICE).begin() as ctx:
+        await ctx.session.execute(delete(SeatRow))
+        result: Any = await ctx.session.execute(delete(RoomRow))
+        assert result.rowcount == 1
+    async with world.kit.caller().system("leak.look").begin() as ctx:
+        assert (await ctx.session.scalars(select(NoteRow.body).where(NoteRow.room_id == MINE))).all() == []
 
 
 async def test_the_same_person_in_another_tenant_has_other_rows(world: World) -> None:

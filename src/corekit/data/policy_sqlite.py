@@ -57,6 +57,7 @@ class Policed:
         raw.create_function("corekit_actor", 0, self._actor, deterministic=True)
         raw.create_function("corekit_tenant", 0, self._tenant, deterministic=True)
         raw.create_function("corekit_permission", 1, self._permission, deterministic=True)
+        raw.create_function("corekit_cascade", 1, self._cascade, deterministic=True)
         cursor = raw.cursor()
         cursor.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")
         present = {name for (name,) in cursor.fetchall()}
@@ -96,6 +97,10 @@ class Policed:
     def _permission(self, name: str) -> bool:
         return name in self._known().permissions
 
+    def _cascade(self, table: str) -> bool:
+        """Tell whether the running statement is about another table: only a foreign key's action leads to this one."""
+        return self._target is not None and self._target != table
+
     def _known(self) -> Identity:
         if self.identity is None:
             raise PermissionError("no actor: this connection is in no context")
@@ -121,8 +126,9 @@ class Policed:
             # A bare name is the view's. Tables themselves are read for the rows that a statement changes, where others'
             # are skipped all the same, and for its foreign keys.
             return sqlite3.SQLITE_DENY if self._target is None else sqlite3.SQLITE_OK
-        reachable = action == "read" or first == self._target
-        return sqlite3.SQLITE_OK if reachable and policy.allows(action) else sqlite3.SQLITE_DENY
+        cascades = action in {"update", "delete"} and self._cascade(first) and _follows(policy)
+        allowed = (action == "read" or first == self._target) and policy.allows(action)
+        return sqlite3.SQLITE_OK if cascades or allowed else sqlite3.SQLITE_DENY
 
 
 def police(engine: Engine, policies: Sequence[Policy], *, readonly: bool) -> None:
@@ -160,23 +166,30 @@ def police(engine: Engine, policies: Sequence[Policy], *, readonly: bool) -> Non
 def statements(policy: Policy, mark: str) -> list[str]:
     """List the view and the triggers that enforce a policy.
 
-    `mark` begins the names that SQLite tells the authorizer for what happens inside of them. Nobody knows it: what a
-    statement calls a common table expression of its own is told in the same way.
+    `mark` begins the names that SQLite tells the authorizer for what happens inside of them. No statement has it: what
+    it calls a common table expression of its own is told in the same way. (EXPLAIN may show the mark; all this guards
+    against mistakes in queries, not against somebody who runs SQL of their choice.)
     """
     table = policy.table.name
     old, new = _rule(policy, "update", "OLD"), _rule(policy, "check", "NEW")
+    when = f"WHEN NOT corekit_cascade('{table}') " if _follows(policy) else ""
     rows = f"SELECT * FROM main.{table} AS {table} WHERE {_said(policy, 'read', table)}"  # noqa: S608  # declared names
     return [
         f"CREATE TEMP VIEW {table} AS WITH {mark} AS ({rows}) SELECT * FROM {mark}",  # noqa: S608
         _trigger(mark, table, "insert", _abort(table, _rule(policy, "insert", "NEW"))),
         # Before the change, or a rule that asks its own table would see what it is to judge.
-        _trigger(mark, table, "update", f"{_skip(old)} {_abort(table, new)}"),
-        _trigger(mark, table, "delete", _skip(_rule(policy, "delete", "OLD"))),
+        _trigger(mark, table, "update", f"{_skip(old)} {_abort(table, new)}", when),
+        _trigger(mark, table, "delete", _skip(_rule(policy, "delete", "OLD")), when),
     ]
 
 
-def _trigger(mark: str, table: str, action: str, body: str) -> str:
-    return f"CREATE TEMP TRIGGER {mark}_{table}_{action} BEFORE {action.upper()} ON main.{table} BEGIN {body} END"
+def _trigger(mark: str, table: str, action: str, body: str, when: str = "") -> str:
+    return f"CREATE TEMP TRIGGER {mark}_{table}_{action} BEFORE {action.upper()} ON main.{table} {when}BEGIN {body} END"
+
+
+def _follows(policy: Policy) -> bool:
+    """Tell whether rows change because the row that they refer to does; that is the schema's will, not a person's."""
+    return any(key.ondelete or key.onupdate for key in policy.table.foreign_keys)
 
 
 def _said(policy: Policy, action: Action, row: str) -> str:
