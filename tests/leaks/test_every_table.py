@@ -16,10 +16,13 @@ from corekit.assembly import discover
 from corekit.context import NOBODY, Actor, Context
 from corekit.data import Base, DatabaseSettings
 from corekit.data.base import Id, Instant, Json
+from corekit.data.crypto.columns import Encrypted
+from corekit.data.crypto.keys import Sealed
 from corekit.settings import Config
 
 Rows = dict[str, list[tuple[Any, ...]]]
 OPEN = {"tenant", "left_seq", "key"}  # empty: no tenant hides the row, nothing of it is over
+PUBLIC = {"corekit_dek"}  # what everybody reads, and makes, on purpose: its policy says why
 
 pytestmark = pytest.mark.filterwarnings("ignore:DELETE statement on table")
 
@@ -56,6 +59,7 @@ def _value(column: Column[Any]) -> Any:
         BigInteger: 7,
         Boolean: True,
         LargeBinary: SECRET.encode(),
+        Encrypted: Sealed("v1.key.nonce.sealed"),  # nobody opens it here
     }
     return made[type(column.type)]
 
@@ -123,7 +127,7 @@ WRITES = (by_updating, by_deleting, by_a_copy)
 async def test_nothing_of_any_table_is_seen_or_changed(kit: Corekit, actor: Actor) -> None:
     before, leaks = await rows(kit), []
     for table in tables(kit):
-        for probe in (*READS, *WRITES):
+        for probe in (by_updating, by_deleting) if table.name in PUBLIC else (*READS, *WRITES):
             try:
                 async with kit.context(actor) as ctx:
                     seen = await probe(ctx, table)

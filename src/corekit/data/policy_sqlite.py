@@ -115,20 +115,19 @@ class Policed:
         action = _ACTIONS.get(code)
         if action is None or first is None:  # DDL, ATTACH, PRAGMA: nothing that a person's transaction needs
             return sqlite3.SQLITE_DENY
-        ours = (within or "").startswith(self._mark)  # what a view or trigger of ours does inside
-        counts = action == "read" and column == "" and first in self._open  # `count(*)` of a view names no column
-        if ours or counts or first in _HARMLESS:
+        if (within or "").startswith(self._mark) or first in _HARMLESS:  # what a view or trigger of ours does inside
             return sqlite3.SQLITE_OK
+        counted = action == "read" and column == "" and first in self._open  # counting names no column
         policy = self._policies.get(first)
         if policy is None:
             return sqlite3.SQLITE_DENY
-        if action == "read" and schema == "main":
+        if action == "read" and schema == "main" and not counted:
             # A bare name is the view's. Tables themselves are read for the rows that a statement changes, where others'
             # are skipped all the same, and for its foreign keys.
             return sqlite3.SQLITE_DENY if self._target is None else sqlite3.SQLITE_OK
         cascades = action in {"update", "delete"} and self._cascade(first) and _follows(policy)
         allowed = (action == "read" or first == self._target) and policy.allows(action)
-        return sqlite3.SQLITE_OK if cascades or allowed else sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_OK if cascades or counted or allowed else sqlite3.SQLITE_DENY
 
 
 def police(engine: Engine, policies: Sequence[Policy], *, readonly: bool) -> None:
