@@ -39,6 +39,8 @@ async def test_others_read_accounts(kit: Corekit, signed_up: Grant) -> None:
         assert await auth.find(ctx, email="nobody@example.org") is None
         assert await auth.users(ctx, [user_id, uuid4()]) == {user_id: user}
         assert await auth.user(ctx, uuid4()) is None
+        assert await auth.sessions(ctx, user_id) == []  # these are the account's own
+    async with kit.context(Actor(user_id), readonly=True) as ctx:
         (session,) = await auth.sessions(ctx, user_id)
         assert (session.id, session.user_id, session.aal) == (signed_up.session_id, user_id, 1)
 
@@ -108,5 +110,5 @@ async def test_what_has_run_out_is_deleted(
 
 
 def test_every_purpose_says_what_for() -> None:
-    assert set(PURPOSES) == {"auth.sign-in", "auth.authenticate", "auth.keys", "auth.prune"}
+    assert set(PURPOSES) == {"auth.sign-in", "auth.authenticate", "auth.keys", "auth.prune", "auth.directory"}
     assert all(sentence.endswith(".") for sentence in PURPOSES.values())
