@@ -16,14 +16,14 @@ from corekit.testing import free_port
 class Server:
     """One server, one port, one database; `start` after `kill` is what an operator would do."""
 
-    def __init__(self, folder: Path, database: str, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.socket = f"ws://127.0.0.1:{self.port}/connection/websocket"
         self.log = folder / "server.log"
-        self._arguments = ["--port", str(self.port), "--database", database, "--data-dir", str(folder / "var")]
+        self._arguments = ["--port", str(self.port), "--data-dir", str(folder / "var")]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("COREKIT_")}
-        self._environment = clean | {"COREKIT_JOBS__POLL": "0.2"} | (settings or {})
+        self._environment = clean | {"COREKIT_JOBS__POLL": "0.2"} | settings
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
