@@ -79,6 +79,16 @@ async def test_a_commit_that_fails_is_a_fault_and_no_answer(stored: httpx.AsyncC
     assert await counted(stored) == 0
 
 
+@pytest.mark.parametrize(("verb", "path"), [("GET", "/trespass"), ("POST", "/forge")])
+async def test_what_a_policy_refuses_is_forbidden(
+    stored: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, verb: str, path: str
+) -> None:
+    said = problem(await stored.request(verb, path, headers=ALICE), 403, "forbidden")
+    assert "outbox" not in str(said)
+    assert "corekit_outbox" in caplog.text, "it is a mistake of the code, so the log says which"
+    assert await counted(stored) == 0
+
+
 async def test_a_database_that_is_away_is_no_fault_of_the_request(stored: httpx.AsyncClient) -> None:
     answer = await stored.post("/away")
     problem(answer, 503, "unavailable")

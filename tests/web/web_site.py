@@ -71,6 +71,19 @@ async def sneak(ctx: Ctx) -> str:
     return "sneaked"
 
 
+@get("/trespass", guards=ANY)
+async def trespass(ctx: Ctx) -> int:
+    return await ctx.session.scalar(select(func.count(OutboxRow.id))) or 0
+
+
+@post("/forge", guards=ANY)
+async def forge(ctx: Ctx) -> None:
+    """Write in somebody else's name."""
+    await emit(ctx, Noted())
+    bob = {"kind": "event", "tag": "x", "payload": b"", "priority": 0, "actor": Actor("bob").id}
+    await ctx.session.execute(insert(OutboxRow), bob | {"id": uuid7(), "created_at": ctx.now()})
+
+
 @post("/broken", guards=ANY)
 async def broken(ctx: Ctx) -> str:
     """Add what the database refuses at the commit."""
@@ -176,7 +189,24 @@ class Site(Plugin[Settings]):
 
     def routes(self) -> Sequence[Any]:
         return [
-            *(count, note, touch, sneak, broken, away, slow, refused, conflict, fault, limited, down, both, who),
+            *(
+                count,
+                note,
+                touch,
+                sneak,
+                trespass,
+                forge,
+                broken,
+                away,
+                slow,
+                refused,
+                conflict,
+                fault,
+                limited,
+                down,
+                both,
+                who,
+            ),
             *(own, staff, fresh, strong, teapot),
         ]
 

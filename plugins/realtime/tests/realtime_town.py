@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 from realtime_wire import Wire
+from sqlalchemy import select
 
 from corekit import Actor, Caller, Context, Corekit, Kit, Plugin, Settings, implements
 from corekit.context import Proof
@@ -29,6 +30,7 @@ from corekit.contracts.realtime import (
     connecting,
     method,
 )
+from corekit.data.outbox import OutboxRow
 from corekit.errors import Conflict, Forbidden
 from corekit.testing import FakeClock
 from corekit.values import parse_id, typeid
@@ -110,6 +112,11 @@ class Methods:
     async def look(self, ctx: Context, request: Words) -> dict[str, bool]:
         """Tell about the context."""
         return {"readonly": ctx.readonly}
+
+    @method("trespass")
+    async def trespass(self, ctx: Context, request: Words) -> int:
+        """Look where nobody may."""
+        return len((await ctx.session.scalars(select(OutboxRow.id))).all())
 
     @method("wait")
     async def wait(self, caller: Caller, request: Words) -> Words:

@@ -29,6 +29,7 @@ async def test_a_method_answers(served: Serve) -> None:
         ({"method": "say", "data": {"text": 1}}, {"code": 107, "message": "bad request"}),
         ({"method": "say", "data": "x"}, {"code": 107, "message": "bad request"}),
         ({"method": "quarrel", "data": {"text": "it"}}, {"code": 107, "message": "Conflict"}),
+        ({"method": "trespass", "data": {"text": "it"}}, {"code": 103, "message": "permission denied"}),
         (
             {"method": "stumble", "data": {"text": "it"}},
             {"code": 100, "message": "internal server error", "temporary": True},
@@ -43,7 +44,7 @@ async def test_a_call_that_fails_says_why_and_not_more(
         assert (await wire.ask(rpc=request_))["error"] == error
         assert "ping" in await wire.ask(ping={})
     failed = [record for record in caplog.records if "call_failed" in str(record.msg)]
-    assert bool(failed) is (error["code"] == 100)
+    assert bool(failed) is (error["code"] in {100, 103})
     assert all("request_id" in str(record.msg) for record in failed)
 
 

@@ -10,8 +10,8 @@ from litestar import Request, Response
 from litestar.exceptions import ClientException, HTTPException, ValidationException
 from litestar.serialization import decode_json
 
-from corekit.data.faults import is_away
-from corekit.errors import PREFIX, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
+from corekit.data.faults import is_away, is_refused
+from corekit.errors import PREFIX, Forbidden, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
 from corekit.values import choices, uuid7
 from corekit.watch.logs import get_logger
 
@@ -72,11 +72,18 @@ def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[
         )  # so Litestar wraps what a context's end says of a cancelled route
     if undecodable(error):
         return on_http_exception(request, ClientException("the body is not JSON in UTF-8, or is nested too deep"))
-    fault = Unavailable("the database does not answer") if is_away(error) else Problem()
+    fault = _fault(error)
     get_logger("corekit.web").exception(
         "request_failed", request_id=request_id(request), route=request.scope["path"], error=type(error).__name__
     )
     return answer(fault, request_id(request))
+
+
+def _fault(error: Exception) -> Problem:
+    """Say what a client may know of a fault."""
+    if is_away(error):
+        return Unavailable("the database does not answer")
+    return Forbidden("the database does not let you do this") if is_refused(error) else Problem()
 
 
 def undecodable(error: Exception) -> bool:

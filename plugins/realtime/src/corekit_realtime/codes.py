@@ -5,6 +5,7 @@ Clients connect again after a close below 3500; from 3500 to 3999 they stay away
 
 import msgspec
 
+from corekit.data.faults import is_refused
 from corekit.errors import Problem
 from corekit_realtime.protocol import Error
 
@@ -79,6 +80,11 @@ class Ending(Exception):
 def error_of(problem: Problem) -> Error:
     """Write a problem as an error; its details stay with its HTTP twin."""
     return Error(problem.code, problem.title, temporary=problem.temporary)
+
+
+def fault_of(error: Exception) -> Error:
+    """Say what a client may know of a fault; the log has the rest."""
+    return PERMISSION_DENIED if is_refused(error) else INTERNAL
 
 
 def close_of(code: int) -> Close:

@@ -11,11 +11,11 @@ from corekit.watch.logs import get_logger
 from corekit_realtime.asking import Asking
 from corekit_realtime.codes import (
     BAD_REQUEST,
-    INTERNAL,
     METHOD_NOT_FOUND,
     TOO_MANY_REQUESTS,
     Refusal,
     error_of,
+    fault_of,
 )
 from corekit_realtime.connection import Commands, Connection
 from corekit_realtime.methods import Method
@@ -83,7 +83,7 @@ async def _call(connection: Connection, number: int, method: Method, data: bytes
         get_logger("corekit.realtime").exception(
             "call_failed", method=method.name, request_id=caller.request_id, error=type(error).__name__
         )
-        connection.refuse(number, INTERNAL)
+        connection.refuse(number, fault_of(error))
 
 
 async def _ping(connection: Connection, number: int, _: Empty) -> None:

@@ -17,7 +17,6 @@ from corekit_realtime.channel import Subscription
 from corekit_realtime.codec import Codec
 from corekit_realtime.codes import (
     FRAME_TOO_LARGE,
-    INTERNAL,
     MALFORMED,
     SERVER_ERROR,
     SHUTDOWN,
@@ -27,6 +26,7 @@ from corekit_realtime.codes import (
     Ending,
     Refusal,
     error_of,
+    fault_of,
 )
 from corekit_realtime.frames import Outgoing
 from corekit_realtime.protocol import Command, Data, Error, Push, Reply
@@ -230,4 +230,4 @@ class Connection:
             )
             if name == "connect":
                 raise Ending(SERVER_ERROR) from error
-            self.refuse(number, INTERNAL)
+            self.refuse(number, fault_of(error))
