@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 
 from corekit.data.installed import PluginRow, PolicyRow
 from corekit.data.policy import Action, Policy, Predicate, actor, render, tables_read
-from corekit.data.roles import Roles
+from corekit.data.roles import Roles, table_faults
 
 FUNCTION = "function "
 _DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -50,6 +50,8 @@ def emit(connection: Connection, policies: Sequence[Policy], roles: Roles, prefi
     wanted = declared(here, roles, str(connection.exec_driver_sql("SELECT current_schema()").scalar()))
     known = _recorded(connection)
     stale = {name for name, statements in wanted.items() if not _same(connection, name, statements, known)}
+    if roles.apart:  # rights that somebody gave by hand are taken back
+        stale |= {policy.table.name for policy in here if any(table_faults(connection, roles, policy))}
     gone = {name for name in known.keys() - wanted.keys() if name.removeprefix(FUNCTION).startswith(tuple(prefixes))}
     if any(name.startswith(FUNCTION) for name in stale | gone):  # policies hold on to the functions that they ask
         stale |= {policy.table.name for policy in here if policy.predicates()}

@@ -75,10 +75,11 @@ def faults(connection: Connection, roles: Roles, policies: Iterable[Policy]) -> 
     if roles.definer is None:
         yield f"there is no role {DEFINER}"
     for policy in policies:
-        yield from _table_faults(connection, roles, policy)
+        yield from table_faults(connection, roles, policy)
 
 
-def _table_faults(connection: Connection, roles: Roles, policy: Policy) -> Iterator[str]:
+def table_faults(connection: Connection, roles: Roles, policy: Policy) -> Iterator[str]:
+    """Say what the application may do to a table that is not declared."""
     table = policy.table.name
     found = connection.execute(_TABLE, {"app": roles.app, "table": table}).mappings().one_or_none()
     if found is None:  # a branch that is not applied; the revisions' own check says so
