@@ -76,7 +76,7 @@ async def test_a_kit_asks_its_database_and_its_plugins(database: DatabaseSetting
             yield Check("provider", Probe(), required=False)
 
     async with make_kit([Checked()], database=database, tmp_path=tmp_path) as kit:
-        assert await kit.health.ready() == (True, {"database": "ok", "provider": "ok"})
+        assert await kit.health.ready() == (True, {"database": "ok", "lanes": "ok", "provider": "ok"})
         health_after = kit.health
     health_after.reset()
     assert (await health_after.ready())[1]["database"] == "down"

@@ -10,6 +10,7 @@ from sqlalchemy import Executable, text
 
 from corekit import Caller, Client, Corekit
 from corekit.data import DatabaseSettings
+from corekit.data.migrating import alone
 from corekit.testing import FakeClock, make_kit
 from corekit.web import create_app
 from corekit_auth import AuthPlugin
@@ -87,6 +88,13 @@ class Tables:
         """Change something."""
         async with self._kit.caller().system(SIGN_IN).begin() as ctx:
             await ctx.session.execute(statement)
+
+    async def alter(self, statement: Executable) -> None:
+        """Change a table itself, as the one who migrates."""
+        async with alone(self._kit.database) as connection:
+            await connection.execute(statement)
+            if self._kit.database.dialect == "postgresql":
+                await connection.commit()
 
     async def told(self) -> list[str]:
         """Name the events so far."""

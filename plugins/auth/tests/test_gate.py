@@ -81,8 +81,9 @@ async def test_a_changed_token_is_refused(service: AuthService, signed_up: Grant
 async def test_another_process_learns_of_an_end_within_a_second(
     service: AuthService, kit: Corekit, signed_up: Grant, tmp_path: Path, clock: FakeClock
 ) -> None:
-    url = kit.database.url.render_as_string(hide_password=False)
-    async with make_kit([AuthPlugin(AuthSettings())], database=url, tmp_path=tmp_path, clock=clock) as other:
+    async with make_kit(
+        [AuthPlugin(AuthSettings())], database=kit.database.settings, tmp_path=tmp_path, clock=clock
+    ) as other:
         theirs, token = other.get(AuthService), signed_up.session.access_token
         assert isinstance(await theirs.authenticate(token), Actor)
         await end_all(service, kit, signed_up)
@@ -100,8 +101,7 @@ async def test_a_process_that_starts_later_knows_it_too(
 ) -> None:
     await end_all(service, kit, signed_up)
     clock.move(600)
-    url = kit.database.url.render_as_string(hide_password=False)
-    async with make_kit([AuthPlugin()], database=url, tmp_path=tmp_path, clock=clock) as other:
+    async with make_kit([AuthPlugin()], database=kit.database.settings, tmp_path=tmp_path, clock=clock) as other:
         assert await other.get(AuthService).authenticate(signed_up.session.access_token) == Denied("revoked")
 
 
@@ -120,7 +120,7 @@ async def test_without_news_the_row_is_read(
 
 @pytest.mark.parametrize("settings", [{"revocation_poll": 0.02, "revocation_stale": 0.2}])
 async def test_a_poll_that_fails_goes_on(service: AuthService, kit: Corekit, signed_up: Grant, tables: Any) -> None:
-    await tables.write(text("ALTER TABLE auth_revocations RENAME TO elsewhere"))  # type: ignore[arg-type]
+    await tables.alter(text("ALTER TABLE auth_revocations RENAME TO elsewhere"))  # type: ignore[arg-type]
     revocations = service._gate._revocations
 
     async def stale() -> bool:
@@ -131,7 +131,7 @@ async def test_a_poll_that_fails_goes_on(service: AuthService, kit: Corekit, sig
 
     await until(stale)
     assert isinstance(await service.authenticate(signed_up.session.access_token), Actor)
-    await tables.write(text("ALTER TABLE elsewhere RENAME TO auth_revocations"))  # type: ignore[arg-type]
+    await tables.alter(text("ALTER TABLE elsewhere RENAME TO auth_revocations"))  # type: ignore[arg-type]
     await until(fresh)
 
 

@@ -77,7 +77,7 @@ async def test_a_fault_tells_the_client_an_id_and_the_log_no_address(
     web: Callable[..., httpx.AsyncClient], log: io.StringIO, tables: Any, table: str, path: str
 ) -> None:
     """An error of the database names the statement, never its parameters."""
-    await tables.write(text(f"DROP TABLE auth_{table}"))
+    await tables.alter(text(f"DROP TABLE auth_{table}"))
     async with web() as client:
         answer = await client.post(path, json={"email": ANN, "password": PASSWORD})
     assert answer.status_code == 500

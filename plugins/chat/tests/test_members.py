@@ -57,7 +57,7 @@ async def test_invite_and_kick_take_places_in_the_log(make_world: Any, clock: An
         carol = Actor("carol").id
         assert world.gateway.cut == [(carol, f"conv:{conv}", 2000), (carol, f"eph:{conv}", 2000)]
         await settle(world.kit)
-        assert witness.seen == [("joined", carol), ("left", carol)]
+        assert sorted(witness.seen) == [("joined", carol), ("left", carol)]  # events keep no order
 
 
 async def test_present_already(world: Any) -> None:
