@@ -70,6 +70,17 @@ async def test_a_member_does_not_raise_the_own_role_or_see_further_back(world: A
         assert (await ctx.session.scalars(select(MessageRow.body))).all() == []
 
 
+async def test_a_moderator_removes_but_does_not_bring_back(world: Any, conv: UUID) -> None:
+    moderator, carol = seat(conv, Actor("dave").id, role="moderator"), seat(conv, CAROL)
+    async with AsyncSession(world.kit.database.engine("service")) as session, session.begin():
+        await session.execute(insert(MemberRow), [moderator, carol])
+    assert await attempt(world, "dave", mine(conv, CAROL).values(left_at=NOW, left_seq=1)) == 1
+    before = await rows(world)
+    assert await attempt(world, "dave", mine(conv, CAROL).values(left_at=None, left_seq=None)) == -1
+    assert await rows(world) == before
+    assert await attempt(world, "alice", mine(conv, CAROL).values(left_at=None, left_seq=None)) == 1
+
+
 async def test_a_member_does_not_touch_others_or_what_was_said(world: Any, conv: UUID) -> None:
     before = await rows(world)
     told = {"conversation": conv, "seq": 9, "kind": "x", "data": {}, "created_at": NOW}

@@ -159,14 +159,21 @@ may_remove = Predicate(
 
 keeps_seat = Predicate(
     "chat_keeps_seat",
-    lambda conv, usr, role, since, actor: and_(
+    lambda conv, usr, role, since, left, actor: and_(
         exists().where(_present(conv, actor)),
-        exists().where(_seat.conversation == conv, _seat.usr == usr, _seat.role == role, _seat.since_seq <= since),
+        exists().where(
+            _seat.conversation == conv,
+            _seat.usr == usr,
+            _seat.role == role,
+            _seat.since_seq <= since,
+            or_(_seat.left_at.is_(None), left),  # who has left comes back by a new seat only
+        ),
     ),
     conv=UUID,
     usr=UUID,
     role=str,
     since=int,
+    left=bool,
     actor=UUID,
 )
 
@@ -185,7 +192,8 @@ Policy(
     ),
     update=lambda m: or_(and_(m.usr == actor(), m.left_at.is_(None)), may_remove(m.conversation, actor())),
     check=lambda m: or_(
-        keeps_seat(m.conversation, m.usr, m.role, m.since_seq, actor()), may_seat(m.conversation, m.role, actor())
+        keeps_seat(m.conversation, m.usr, m.role, m.since_seq, m.left_at.is_not(None), actor()),
+        may_seat(m.conversation, m.role, actor()),
     ),
 )
 Policy(MessageRow, read=_reads)
