@@ -97,9 +97,12 @@ class Work:
 
         """
         self._over = True
+        session, self._session = self._session, None
         try:
-            if self._session is not None:
-                await to_the_end(self._session.close())  # a torn rollback would cost the pool a connection
+            if session is not None and session.in_transaction():
+                await to_the_end(session.close())  # a torn rollback would cost the pool a connection
+            elif session is not None:
+                session.sync_session.close()  # there is nothing to wait for
         finally:
             self._release()
         self._limit.demand()

@@ -34,12 +34,14 @@ class GroupWriter:
     """Drains what queued while the last commit ran into the next one.
 
     Its thread holds the writing slot for a batch, commits once, and only then answers: one hop to the event loop for
-    all of them.
+    all of them. Whoever was answered together mostly writes again together, so items are handed over once per turn of
+    the loop: a writer that took the first at once would leave the others to a commit of their own.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queue: SimpleQueue[Unit | None]
+        self._queue: SimpleQueue[list[Unit] | None]
+        self._gathered: list[Unit] = []
         self._loop: asyncio.AbstractEventLoop
         self._ended: asyncio.Future[None]
         self._connection: sqlite3.Connection
@@ -59,6 +61,7 @@ class GroupWriter:
     async def stop(self) -> None:
         """Answer every accepted item, then close."""
         self._closed = self._closed or "shutting down"
+        self._hand_over()
         self._queue.put(None)
         await self._ended
 
@@ -79,8 +82,15 @@ class GroupWriter:
             raise TooMany("the write queue is full")
         self._accepted += 1
         future = self._loop.create_future()
-        self._queue.put(Unit(spec, item, future))
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(Unit(spec, item, future))
         return future
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for start in range(0, len(gathered), MAX_BATCH):
+            self._queue.put(gathered[start : start + MAX_BATCH])
 
     def _live(self, opened: asyncio.Future[None]) -> None:
         """Be the thread, from the first statement to the last."""
@@ -94,7 +104,7 @@ class GroupWriter:
         try:
             while batch := self._next():
                 with self._database.gate.held():
-                    batch += self._rest(MAX_BATCH - len(batch))
+                    self._fill(batch, MAX_BATCH)
                     answers = self._write(batch)
                 self._loop.call_soon_threadsafe(self._answer, batch, answers)
         except BaseException as error:  # noqa: BLE001  # whatever ends the thread, somebody waits for it
@@ -111,20 +121,17 @@ class GroupWriter:
         return connection
 
     def _next(self) -> list[Unit]:
-        unit = self._queue.get()
-        return [] if unit is None else [unit]
+        return self._queue.get() or []
 
-    def _rest(self, number: int) -> list[Unit]:
-        """Take what else has queued, without waiting."""
-        found: list[Unit] = []
+    def _fill(self, batch: list[Unit], enough: int) -> None:
+        """Take what else has queued, without waiting, until the batch is large enough."""
         with contextlib.suppress(Empty):
-            for _ in range(number):
-                unit = self._queue.get_nowait()
-                if unit is None:
+            while len(batch) < enough:
+                units = self._queue.get_nowait()
+                if units is None:
                     self._queue.put(None)  # nothing comes after it
                     break
-                found.append(unit)
-        return found
+                batch += units
 
     def _answer(self, batch: list[Unit], answers: list[Answer]) -> None:
         self._accepted -= len(batch)
@@ -140,7 +147,8 @@ class GroupWriter:
         """Leave nobody waiting, and let readiness tell."""
         self._closed = "the writer has died"
         get_logger("corekit.data").error("writer_died", error=f"{type(error).__name__}: {error}")
-        batch += self._rest(QUEUE)
+        self._hand_over()
+        self._fill(batch, QUEUE)
         self._answer(batch, [(None, not_taken(error)) for _ in batch])
 
     def _write(self, batch: list[Unit]) -> list[Answer]:
