@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 from sqlalchemy.util import await_only
 
@@ -68,5 +68,7 @@ def _say(connection: Connection, statement: str) -> str:
         gone = driver.is_closed()
         if gone:
             connection.invalidate(error)
-        raise OperationalError(statement.partition(";")[0], None, error, connection_invalidated=gone) from error
+        broken = str(getattr(error, "sqlstate", "")).startswith("23")  # a deferred constraint, asked at COMMIT
+        kind = IntegrityError if broken else OperationalError
+        raise kind(statement.partition(";")[0], None, error, connection_invalidated=gone) from error
     return answer

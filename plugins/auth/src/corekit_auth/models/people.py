@@ -1,19 +1,17 @@
-"""Auth's tables. An account belongs to the kit, not to a tenant, so none of them is tenant-scoped."""
+"""People: their accounts, the ways in which they are known, their sign-ins."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from corekit.data import PII, Base, Encrypted, Policy, actor
 
-KeyState = Literal["next", "signing", "verifying", "retired"]
-
 
 class UserRow(Base):
-    """An account."""
+    """An account. Numbers are under the system's key: reading an account must cost no query for a key of its own."""
 
     __tablename__ = "auth_users"
 
@@ -21,18 +19,33 @@ class UserRow(Base):
     aud: Mapped[str]
     role: Mapped[str]
     email: Mapped[Annotated[str, PII("email", "id")] | None]
+    phone: Mapped[Annotated[str, PII("phone", "id")] | None] = mapped_column(Encrypted())
+    phone_index: Mapped[bytes | None]
     password_hash: Mapped[str | None]
     email_confirmed_at: Mapped[datetime | None]
+    phone_confirmed_at: Mapped[datetime | None]
+    invited_at: Mapped[datetime | None]
+    confirmation_sent_at: Mapped[datetime | None]
+    recovery_sent_at: Mapped[datetime | None]
+    reauthentication_sent_at: Mapped[datetime | None]
+    new_email: Mapped[Annotated[str, PII("email", "id")] | None]
+    email_change_sent_at: Mapped[datetime | None]
+    email_change_status: Mapped[int] = mapped_column(
+        server_default="0", default=0
+    )  # confirmations so far, of the two that are asked for
+    new_phone: Mapped[Annotated[str, PII("phone", "id")] | None] = mapped_column(Encrypted())
+    phone_change_sent_at: Mapped[datetime | None]
     app_metadata: Mapped[dict[str, Any]]
     user_metadata: Mapped[Annotated[dict[str, Any], PII("free_text", "id")]]
     is_anonymous: Mapped[bool]
+    is_sso: Mapped[bool] = mapped_column(server_default=false(), default=False)
     banned_until: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
     last_sign_in_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
-    __table_args__ = (UniqueConstraint("email"),)
+    __table_args__ = (UniqueConstraint("email"), Index("uq_auth_users_phone_index", "phone_index", unique=True))
 
 
 Policy(UserRow, read=lambda u: u.id == actor())
@@ -74,10 +87,14 @@ class SessionRow(Base):
     counter_floor: Mapped[int]
     aal: Mapped[int]
     amr: Mapped[list[Any]]
+    factor_id: Mapped[UUID | None]  # the second factor that raised it to aal2
     not_after: Mapped[datetime | None]
     refreshed_at: Mapped[datetime | None]
     user_agent: Mapped[Annotated[str, PII("device")] | None]
     ip: Mapped[Annotated[str, PII("ip")] | None]
+    tag: Mapped[str | None]
+    client_id: Mapped[str | None]
+    scopes: Mapped[str | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -85,58 +102,3 @@ class SessionRow(Base):
 
 
 Policy(SessionRow, read=lambda s: s.user_id == actor())
-
-
-class SigningKeyRow(Base):
-    """A key that signs or has signed access tokens; the private half is sealed."""
-
-    __tablename__ = "auth_signing_keys"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    kid: Mapped[str] = mapped_column(unique=True)
-    alg: Mapped[str]
-    state: Mapped[KeyState] = mapped_column(Text)
-    private: Mapped[str] = mapped_column(Encrypted())
-    public: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
-
-    __table_args__ = (
-        Index(
-            "uq_auth_signing_keys_signing",
-            "state",
-            unique=True,
-            sqlite_where=text("state = 'signing'"),
-            postgresql_where=text("state = 'signing'"),
-        ),
-    )
-
-
-Policy.closed(SigningKeyRow, "Who signs tokens can be anybody.")
-
-
-class RevocationRow(Base):
-    """A session that ended while access tokens of it may still be good."""
-
-    __tablename__ = "auth_revocations"
-
-    session_id: Mapped[UUID] = mapped_column(primary_key=True)
-    created_at: Mapped[datetime]
-
-    __table_args__ = (Index(None, "created_at"),)
-
-
-Policy.closed(RevocationRow, "Every process reads which sessions ended, nobody for themselves.")
-
-
-class FailureRow(Base):
-    """A run of failures on one account, under an HMAC; times are microseconds, for the arithmetic is SQL's."""
-
-    __tablename__ = "auth_failures"
-
-    key: Mapped[bytes] = mapped_column(primary_key=True)
-    n: Mapped[int]
-    blocked_until: Mapped[int]
-
-
-Policy.closed(FailureRow, "Failures are counted before anybody is known.")
