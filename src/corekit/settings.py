@@ -25,6 +25,11 @@ _PASSWORD = re.compile(r"""(://[^:/@\s"]*:)[^@\s"]+(?=@)|([?&]password=)[^&\s"]+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every plugin's settings: frozen, keyword-only, unknown keys are errors."""
 
+    @classmethod
+    def preset(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG003  # for those who override it
+        """Return what else is the default where `values`, one table as it was set, choose a profile."""
+        return {}
+
 
 class Secret:
     """A text that never prints, pickles or compares in variable time; `reveal()` gives it out."""
@@ -107,7 +112,7 @@ class Config:
             ConfigError: naming the key, what is allowed, and where the value came from.
 
         """
-        raw = self.values.get(name, {})
+        raw = self._with_preset(name, type_)
         known = [field.encode_name for field in msgspec.structs.fields(type_)]
         for key, (_, origin) in raw.items():
             if key not in known:
@@ -127,10 +132,10 @@ class Config:
 
     def explain(self, name: str, type_: type[S]) -> list[tuple[str, str, str]]:
         """Tell (key, value, origin) of every setting of a table; secrets as `set`."""
-        settings, rows = self.table(name, type_), []
+        settings, raw, rows = self.table(name, type_), self._with_preset(name, type_), []
         for field in msgspec.structs.fields(type_):
             value = getattr(settings, field.name)
-            origin = self.values.get(name, {}).get(field.encode_name, (None, "default"))[1]
+            origin = raw.get(field.encode_name, (None, "default"))[1]
             rows.append((f"{name}.{field.encode_name}", _shown(value), origin))
         return rows
 
@@ -141,6 +146,11 @@ class Config:
             for name, keys in self.values.items()
             if name not in known and keys
         ]
+
+    def _with_preset(self, name: str, type_: type[Settings]) -> dict[str, tuple[Any, str]]:
+        own = self.values.get(name, {})
+        preset = type_.preset({key: value for key, (value, _) in own.items()})
+        return {key: (value, "profile") for key, value in preset.items()} | own
 
     def _merge(self, document: Mapping[str, Any], origin: str) -> None:
         for name, table in document.items():

@@ -1,9 +1,14 @@
 """What the settings refuse, and what follows from them."""
 
+from typing import Any
+
 import pytest
 
 from corekit.errors import ConfigError
-from corekit_auth.settings import AuthSettings, Rate
+from corekit.settings import Config
+from corekit_auth.providers import Provider
+from corekit_auth.rates import Rate
+from corekit_auth.settings import AuthSettings
 
 
 @pytest.mark.parametrize(
@@ -47,4 +52,41 @@ def test_every_limit_is_a_setting() -> None:
         "refresh": "ip",
         "session_refresh": "session",
         "otp": "ip",
+        "address_interval": "address",
+        "address_hourly": "address",
+        "mail": "global",
+        "sms": "global",
+        "verify": "ip",
+        "anonymous": "ip",
+        "mfa": "ip",
+        "passkey": "ip",
+        "sso": "ip",
     }
+
+
+def test_a_profile_changes_defaults_and_what_is_set_beside_it_stands() -> None:
+    """In the file and in code alike; `corekit config explain` says where a value came from."""
+    config = Config.load(environ={}, overrides={"auth": {"profile": "supabase", "otp_ttl": 900}})
+    for settings in (config.table("auth", AuthSettings), AuthSettings.supabase(otp_ttl=900)):
+        assert (settings.password_min, settings.access_ttl, settings.hide_unknown) == (6, 3600, False)
+        assert settings.otp_ttl == 900
+    assert AuthSettings().password_min == 8
+    rows = {key: (value, origin) for key, value, origin in config.explain("auth", AuthSettings)}
+    assert rows["auth.password_min"] == ("6", "profile")
+    assert rows["auth.otp_ttl"] == ("900", "command line")
+    assert rows["auth.otp_length"] == ("6", "default")
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"otp_length": 5}, "otp_length"),
+        ({"rotation_lead": 60}, "rotation_lead"),
+        ({"captcha": "hcaptcha"}, "captcha_secret"),
+        ({"passkeys": True, "rp_id": "192.0.2.1"}, "rp_id"),
+        ({"social": {"google": Provider()}}, "client_id"),
+    ],
+)
+def test_what_cannot_work_keeps_the_server_from_starting(values: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        AuthSettings(**values).check("dev")

@@ -15,19 +15,15 @@ from corekit_auth.errors import (
     CurrentPasswordRequired,
     EmailExists,
     FeatureDisabled,
-    ReauthenticationNeeded,
     SamePassword,
 )
-from corekit_auth.failures import Failures
-from corekit_auth.hashing import Hasher
 from corekit_auth.models import IdentityRow, UserRow
 from corekit_auth.objects import UserObject, user_object
-from corekit_auth.passwords import PasswordRules, normalise
+from corekit_auth.parts import Parts
+from corekit_auth.passwords import normalise
 from corekit_auth.purposes import SIGN_IN
-from corekit_auth.sessions import Account, Sessions
-from corekit_auth.settings import AuthSettings
-from corekit_auth.throttle import Throttle
-from corekit_auth.users import Users, email_identity, normal_email
+from corekit_auth.sessions import Account
+from corekit_auth.users import email_identity, normal_email
 
 _CURRENT = "current-password"
 
@@ -44,24 +40,15 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 class Accounts:
     """What people do with their own account."""
 
-    def __init__(
-        self,
-        settings: AuthSettings,
-        *,
-        failures: Failures,
-        hasher: Hasher,
-        rules: PasswordRules,
-        sessions: Sessions,
-        throttle: Throttle,
-        users: Users,
-    ) -> None:
-        self._settings = settings
-        self._failures = failures
-        self._hasher = hasher
-        self._rules = rules
-        self._sessions = sessions
-        self._throttle = throttle
-        self._users = users
+    def __init__(self, parts: Parts) -> None:
+        self._settings = parts.settings
+        self._failures = parts.failures
+        self._freshness = parts.freshness
+        self._hasher = parts.hasher
+        self._rules = parts.rules
+        self._sessions = parts.sessions
+        self._throttle = parts.throttle
+        self._users = parts.users
 
     async def me(self, ctx: Context) -> UserObject:
         """Return the account of who asks, while their session lives."""
@@ -74,10 +61,10 @@ class Accounts:
         await self._throttle.otp(caller)
         async with caller.begin(readonly=True) as ctx:
             seen = await self._sessions.live(ctx, caller.actor)
+            if changes.email is not None or changes.password is not None:
+                await self._freshness.demand(ctx, seen, user_route=True)
         email = self._new_email(caller, seen.user, changes)
         merged = self._merged(seen.user, changes.data or {})
-        if email is not None or changes.password is not None:
-            self._demand_fresh(caller, seen)
         hashed = None
         if changes.password is not None:
             hashed = await self._hashed(caller, seen.user, changes, email or seen.user.email or "", merged)
@@ -97,11 +84,6 @@ class Accounts:
     def _merged(self, user: UserRow, data: Mapping[str, Any]) -> dict[str, Any]:
         merged = user.user_metadata | dict(data)
         return self._users.checked_metadata({key: value for key, value in merged.items() if value is not None})
-
-    def _demand_fresh(self, caller: Caller, seen: Account) -> None:
-        signed_in = max((step["timestamp"] for step in seen.session.amr), default=0)
-        if caller.kit.clock.now().timestamp() - signed_in > self._settings.fresh_sign_in:
-            raise ReauthenticationNeeded
 
     async def _hashed(
         self, caller: Caller, user: UserRow, changes: Changes, email: str, metadata: Mapping[str, Any]

@@ -34,7 +34,16 @@ class UserObject(msgspec.Struct, frozen=True, kw_only=True):
     email: str
     email_confirmed_at: datetime | UnsetType = UNSET
     phone: str = ""
+    phone_confirmed_at: datetime | UnsetType = UNSET
     confirmed_at: datetime | UnsetType = UNSET
+    invited_at: datetime | UnsetType = UNSET
+    confirmation_sent_at: datetime | UnsetType = UNSET
+    recovery_sent_at: datetime | UnsetType = UNSET
+    reauthentication_sent_at: datetime | UnsetType = UNSET
+    new_email: str | UnsetType = UNSET
+    email_change_sent_at: datetime | UnsetType = UNSET
+    new_phone: str | UnsetType = UNSET
+    phone_change_sent_at: datetime | UnsetType = UNSET
     last_sign_in_at: datetime | UnsetType = UNSET
     app_metadata: dict[str, Any]
     user_metadata: dict[str, Any]
@@ -75,7 +84,17 @@ def user_object(user: UserRow, identities: Iterable[IdentityRow]) -> UserObject:
         role=user.role,
         email=user.email or "",
         email_confirmed_at=user.email_confirmed_at or UNSET,
-        confirmed_at=user.email_confirmed_at or UNSET,
+        phone=user.phone or "",
+        phone_confirmed_at=user.phone_confirmed_at or UNSET,
+        confirmed_at=user.email_confirmed_at or user.phone_confirmed_at or UNSET,
+        invited_at=user.invited_at or UNSET,
+        confirmation_sent_at=user.confirmation_sent_at or UNSET,
+        recovery_sent_at=user.recovery_sent_at or UNSET,
+        reauthentication_sent_at=user.reauthentication_sent_at or UNSET,
+        new_email=user.new_email or UNSET,
+        email_change_sent_at=user.email_change_sent_at or UNSET,
+        new_phone=user.new_phone or UNSET,
+        phone_change_sent_at=user.phone_change_sent_at or UNSET,
         last_sign_in_at=user.last_sign_in_at or UNSET,
         app_metadata=user.app_metadata,
         user_metadata=user.user_metadata,

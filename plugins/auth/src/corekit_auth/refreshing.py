@@ -20,12 +20,10 @@ from corekit_auth.errors import (
 )
 from corekit_auth.models import SessionRow
 from corekit_auth.objects import Grant
+from corekit_auth.parts import Parts
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.refresh_tokens import RefreshToken
-from corekit_auth.sessions import AGENT_MAX, Account, Sessions
-from corekit_auth.settings import AuthSettings
-from corekit_auth.throttle import Throttle
-from corekit_auth.tokens import Tokens
+from corekit_auth.sessions import AGENT_MAX, Account
 
 _READS = 3
 
@@ -46,11 +44,11 @@ class _Seen(msgspec.Struct, frozen=True):
 class Refreshing:
     """Reads first, then increments in one conditional statement: no lock is held, and a loser reads again."""
 
-    def __init__(self, settings: AuthSettings, *, sessions: Sessions, throttle: Throttle, tokens: Tokens) -> None:
-        self._settings = settings
-        self._sessions = sessions
-        self._throttle = throttle
-        self._tokens = tokens
+    def __init__(self, parts: Parts) -> None:
+        self._settings = parts.settings
+        self._sessions = parts.sessions
+        self._throttle = parts.throttle
+        self._tokens = parts.tokens
 
     async def refresh(self, caller: Caller, text: str) -> Grant:
         """Answer a refresh token with a new one, with the current one, or, where it was stolen, with the end.
@@ -85,8 +83,9 @@ class Refreshing:
         if user.banned_until is not None and user.banned_until > now:
             raise BannedAtSignIn
         used = session.refreshed_at or session.created_at
-        too_old = now - session.created_at >= timedelta(seconds=self._settings.absolute_life)
-        unused = now - used >= timedelta(seconds=self._settings.inactivity)
+        life, idle = self._settings.absolute_life, self._settings.inactivity  # 0: without end
+        too_old = life > 0 and now - session.created_at >= timedelta(seconds=life)
+        unused = idle > 0 and now - used >= timedelta(seconds=idle)
         if too_old or unused or (session.not_after is not None and now >= session.not_after):
             await self._end(caller, seen, "expired")
             raise SessionExpired

@@ -9,22 +9,18 @@ from corekit.context import Actor, Caller, Context, Kit
 from corekit.contracts.auth import Auth, Denied, EndReason, SessionInfo, TokenPair, User
 from corekit_auth.accounts import Accounts, Changes
 from corekit_auth.errors import UserNotFound
-from corekit_auth.failures import Failures
 from corekit_auth.gate import Gate, session_of
 from corekit_auth.hashing import Hasher
 from corekit_auth.keys import Keys
 from corekit_auth.objects import Grant, UserObject
-from corekit_auth.passwords import PasswordRules
+from corekit_auth.parts import Parts
 from corekit_auth.purposes import DIRECTORY
 from corekit_auth.refreshing import Refreshing
 from corekit_auth.revocations import Revocations
-from corekit_auth.sessions import Sessions
 from corekit_auth.settings import AuthSettings
 from corekit_auth.sign_in import SignIn
 from corekit_auth.sign_up import SignUp
-from corekit_auth.throttle import Throttle
-from corekit_auth.tokens import Tokens
-from corekit_auth.users import Users, normal_email, shared
+from corekit_auth.users import normal_email, shared
 
 Scope = Literal["global", "local", "others"]
 
@@ -38,21 +34,13 @@ class AuthService(Auth):
         verifier = keys.verifier(settings, now=lambda: kit.clock.now().timestamp())
         self.settings = settings
         self.keys = keys
+        self.parts = parts = Parts.of(kit, settings, keys=keys, hasher=hasher, revocations=revocations)
         self._gate = Gate(kit, settings, verifier, revocations)
-        self._users = users = Users(settings)
-        self._sessions = sessions = Sessions(revocations)
-        self._tokens = tokens = Tokens(settings, keys)
-        throttle, failures, rules = Throttle(settings), Failures(settings), PasswordRules(settings)
-        self._sign_up = SignUp(
-            settings, hasher=hasher, rules=rules, sessions=sessions, throttle=throttle, tokens=tokens, users=users
-        )
-        self._sign_in = SignIn(
-            failures=failures, hasher=hasher, sessions=sessions, throttle=throttle, tokens=tokens, users=users
-        )
-        self._refreshing = Refreshing(settings, sessions=sessions, throttle=throttle, tokens=tokens)
-        self._accounts = Accounts(
-            settings, failures=failures, hasher=hasher, rules=rules, sessions=sessions, throttle=throttle, users=users
-        )
+        self._users, self._sessions, self._tokens = parts.users, parts.sessions, parts.tokens
+        self._sign_up = SignUp(parts)
+        self._sign_in = SignIn(parts)
+        self._refreshing = Refreshing(parts)
+        self._accounts = Accounts(parts)
 
     async def sign_up(self, caller: Caller, *, email: str, password: str) -> TokenPair:
         """Make an account whose address is confirmed at once, and sign it in."""

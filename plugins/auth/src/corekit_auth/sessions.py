@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -27,13 +29,20 @@ class Account(msgspec.Struct, frozen=True):
     identities: list[IdentityRow]
 
 
+def step(method: str, now: datetime, provider: str | None = None) -> dict[str, Any]:
+    """Write one step of a sign-in, as `amr` lists them (RFC 8176, with the protocol's own names)."""
+    return {"method": method, "timestamp": int(now.timestamp())} | ({"provider": provider} if provider else {})
+
+
 class Sessions:
     """Begins, reads and ends sessions."""
 
     def __init__(self, revocations: Revocations) -> None:
         self._revocations = revocations
 
-    async def begin(self, ctx: Context, user: UserRow, method: str) -> tuple[SessionRow, bytes]:
+    async def begin(
+        self, ctx: Context, user: UserRow, method: str, *, aal: int = 1, provider: str | None = None
+    ) -> tuple[SessionRow, bytes]:
         """Begin a session; return it and the key of its refresh tokens, which is stored sealed."""
         key, session_id, client, now = os.urandom(32), uuid7(), ctx.caller.client, ctx.now()
         row = SessionRow(
@@ -42,8 +51,8 @@ class Sessions:
             hmac_key=key,
             counter=0,
             counter_floor=0,
-            aal=1,
-            amr=[{"method": method, "timestamp": int(now.timestamp())}],
+            aal=aal,
+            amr=[step(method, now, provider)],
             user_agent=client.user_agent[:AGENT_MAX] or None,
             ip=client.address or None,
             created_at=now,

@@ -1,92 +1,143 @@
 """`[auth]`: every number of the plugin, with the defaults of a strict server."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from corekit.errors import ConfigError
-from corekit.guard import Rule
-from corekit.settings import Settings
+from corekit.settings import Secret
+from corekit_auth.profiles import SUPABASE
+from corekit_auth.providers import Provider
+from corekit_auth.rates import Rates
 
-Kind = Literal["ip", "prefix", "session"]
 _ACCESS_TTL_MIN = 300
 _FREE_MIN = 2
+_OTP_LENGTHS = range(6, 11)
+_LEAD_MIN = 600
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+Profile = Literal["secure", "supabase"]
 
 
-class Rate(Settings, frozen=True):
-    """`count` in `period` seconds, of which `burst` at once."""
-
-    count: int
-    period: float
-    burst: int
-
-
-class AuthSettings(Settings, frozen=True):
+class AuthSettings(Rates, frozen=True, kw_only=True):
     """Times are in seconds.
 
-    `mailer_autoconfirm` trusts an address without a mail; left out, it is on in the environment `dev` alone.
-    `external_url` is where clients reach this server; `issuer` is derived from it where it is left out.
+    `profile = "supabase"` gives the defaults of Supabase's own server, for an application that relies on them; what is
+    set beside it stands. `mailer_autoconfirm` and `phone_autoconfirm` trust an address without a code; left out, they
+    are on in the environment `dev` alone. `external_url` is where clients reach this server; `issuer` is derived from
+    it where it is left out. `site_url` is the application's page, where links lead that name no allowed
+    `redirect_to`; `redirect_allow` lists the others, with `*` for anything within a part of the path.
     """
 
+    profile: Profile = "secure"
     prefix: str = "/auth/v1"
     site_url: str = "http://localhost:3000"
     external_url: str = "http://localhost:8000"
+    redirect_allow: Sequence[str] = ()
     issuer: str = ""
     aud: str = "authenticated"
     role: str = "authenticated"
     admin_roles: Sequence[str] = ("service_role", "supabase_admin")
 
+    # What is on.
     disable_signup: bool = False
+    email: bool = True
+    anonymous: bool = False
+    totp: bool = True
+    phone: bool = False
+    phone_factor: bool = False
+    passkeys: bool = False
+    webauthn_factor: bool = False
+    manual_linking: bool = False
+    social: Mapping[str, Provider] = {}
+    hibp: bool = False
+    captcha: Literal["", "hcaptcha", "turnstile"] = ""
+    captcha_secret: Secret | None = None
+    verify_page: bool = False
     mailer_autoconfirm: bool | None = None
+    phone_autoconfirm: bool | None = None
+
+    # Passwords and accounts.
     password_min: int = 8
     password_checks: bool = True
     product_words: Sequence[str] = ("corekit", "password")
     max_metadata: int = 4096
     demand_current_password: bool = True
-    fresh_sign_in: float = 900
+    fresh_sign_in: float = 900  # how old a sign-in may be for a change of what one signs in with; 0 = any
+    double_email_change: bool = True
+    hide_unknown: bool = True  # an unknown or taken address is answered as any other
+    made_up_identity: bool = True
+    pkce_plain: bool = False
 
+    # Codes.
+    otp_length: int = 6
+    otp_ttl: float = 600
+    sms_otp_ttl: float = 300
+    otp_tries: int = 5
+    flow_ttl: float = 300
+
+    # Second factors and passkeys.
+    max_factors: int = 10
+    max_passkeys: int = 10
+    factor_failures_max: int = 100
+    challenge_ttl: float = 300
+    rp_id: str = ""  # left out: localhost in dev
+    rp_name: str = "corekit"
+    rp_origins: Sequence[str] = ()
+    passkey_user_verification: Literal["required", "preferred"] = "required"
+    passkey_aal: Literal[1, 2] = 2
+
+    # Sessions and tokens.
     access_ttl: int = 900
     reuse_interval: float = 10
     inactivity: float = 30 * 86_400
     absolute_life: float = 180 * 86_400
+    admin_aal2_life: float = 12 * 3600
+    single_session: bool = False
     token_cache: int = 10_000
     revocation_poll: float = 0.5
     revocation_stale: float = 5
+    key_age: float = 90 * 86_400
+    rotation_lead: float = 1200
+    legacy_service_jwt: bool = False
+    known_device_life: float = 90 * 86_400
 
     hash_threads: int = 0
     hash_wait: float = 2
+    sign_in_floor: float = -1  # the least time of a sign-in; -1: 0.1 while imported hashes remain, otherwise none
     request_timeout: float = 10
+    hook_timeout: float = 5
 
-    token_rate: Rate = Rate(count=150, period=300, burst=30)
-    prefix_failure_rate: Rate = Rate(count=300, period=3600, burst=300)
-    refresh_rate: Rate = Rate(count=150, period=300, burst=30)
-    session_refresh_rate: Rate = Rate(count=30, period=300, burst=30)
-    otp_rate: Rate = Rate(count=30, period=300, burst=30)
-    failures_free: int = 10
-    failures_base: float = 30
-    failures_max: float = 3600
+    @classmethod
+    def preset(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the defaults of the profile that was chosen."""
+        return SUPABASE if values.get("profile") == "supabase" else {}
+
+    @classmethod
+    def supabase(cls, **values: Any) -> "AuthSettings":
+        """Make settings of the profile `supabase` in code."""
+        return cls(**{**SUPABASE, "profile": "supabase", **values})
 
     def autoconfirm(self, env: str) -> bool:
-        """Tell whether an address counts as confirmed at once."""
+        """Tell whether an e-mail address counts as confirmed at once."""
         return env == "dev" if self.mailer_autoconfirm is None else self.mailer_autoconfirm
+
+    def phone_trusted(self, env: str) -> bool:
+        """Tell whether a number counts as confirmed at once."""
+        return env == "dev" if self.phone_autoconfirm is None else self.phone_autoconfirm
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach the routes of auth."""
+        return self.external_url.rstrip("/") + self.prefix
 
     @property
     def iss(self) -> str:
         """The issuer of our tokens."""
-        return self.issuer or self.external_url.rstrip("/") + self.prefix
+        return self.issuer or self.base_url
 
-    @property
-    def rules(self) -> dict[str, Rule]:
-        """The limits by address, prefix and session, by the name of their class."""
-        classes: Sequence[tuple[str, Kind]] = (
-            ("token", "ip"),
-            ("prefix_failure", "prefix"),
-            ("refresh", "ip"),
-            ("session_refresh", "session"),
-            ("otp", "ip"),
-        )
-        return {name: self._rule(name, kind) for name, kind in classes}
+    def relying_party(self, env: str) -> str:
+        """Return the domain to which passkeys are bound (`rp_id`)."""
+        return self.rp_id or ("localhost" if env == "dev" else "")
 
     def check(self, env: str) -> None:
         """Refuse what cannot work.
@@ -107,7 +158,21 @@ class AuthSettings(Settings, frozen=True):
             raise ConfigError(f"[auth] failures_free must be at least {_FREE_MIN}")
         if self.prefix and not self.prefix.startswith("/"):
             raise ConfigError('[auth] prefix must begin with "/", or be empty')
+        if self.otp_length not in _OTP_LENGTHS:
+            raise ConfigError("[auth] otp_length must be 6 to 10")
+        if self.rotation_lead < _LEAD_MIN:
+            raise ConfigError(f"[auth] rotation_lead must be at least {_LEAD_MIN}: key sets are cached so long")
+        for entry in self.redirect_allow:
+            if "*" in entry.partition("://")[2].partition("/")[0] or "*" in entry.partition("://")[0]:
+                raise ConfigError(f"[auth] redirect_allow {entry!r}: `*` stands within the path alone")
+        self._check_features(env)
 
-    def _rule(self, name: str, kind: Kind) -> Rule:
-        rate: Rate = getattr(self, f"{name}_rate")
-        return Rule(f"auth.{name}", rate.count, rate.period, rate.burst, kind)
+    def _check_features(self, env: str) -> None:
+        if self.captcha and self.captcha_secret is None:
+            raise ConfigError("[auth] captcha_secret is required where captcha is on")
+        if (self.passkeys or self.webauthn_factor) and not self.relying_party(env):
+            raise ConfigError(f"[auth] rp_id is required in {env}: the domain to which passkeys are bound")
+        if self.rp_id.replace(".", "").isdigit() or ":" in self.rp_id:
+            raise ConfigError("[auth] rp_id must be a domain: passkeys are not bound to IP addresses")
+        for name, provider in self.social.items():
+            provider.check(name)

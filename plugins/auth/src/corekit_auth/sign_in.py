@@ -2,16 +2,12 @@
 
 from corekit.context import Caller
 from corekit_auth.errors import BannedAtSignIn, EmailNotConfirmed, InvalidCredentials
-from corekit_auth.failures import Failures
-from corekit_auth.hashing import Hasher
 from corekit_auth.models import UserRow
 from corekit_auth.objects import Grant
+from corekit_auth.parts import Parts
 from corekit_auth.passwords import normalise
 from corekit_auth.purposes import SIGN_IN
-from corekit_auth.sessions import Sessions
-from corekit_auth.throttle import Throttle
-from corekit_auth.tokens import Tokens
-from corekit_auth.users import Users, normal_email
+from corekit_auth.users import normal_email
 
 PASSWORD = "password"  # noqa: S105  # the name of a bucket
 
@@ -19,22 +15,13 @@ PASSWORD = "password"  # noqa: S105  # the name of a bucket
 class SignIn:
     """Context, hash, context: the hash is computed while nothing is open."""
 
-    def __init__(
-        self,
-        *,
-        failures: Failures,
-        hasher: Hasher,
-        sessions: Sessions,
-        throttle: Throttle,
-        tokens: Tokens,
-        users: Users,
-    ) -> None:
-        self._failures = failures
-        self._hasher = hasher
-        self._sessions = sessions
-        self._throttle = throttle
-        self._tokens = tokens
-        self._users = users
+    def __init__(self, parts: Parts) -> None:
+        self._failures = parts.failures
+        self._hasher = parts.hasher
+        self._sessions = parts.sessions
+        self._throttle = parts.throttle
+        self._tokens = parts.tokens
+        self._users = parts.users
 
     async def with_password(self, caller: Caller, email: str, password: str) -> Grant:
         """Begin a session.

@@ -7,38 +7,23 @@ from sqlalchemy.exc import IntegrityError
 
 from corekit.context import Caller
 from corekit_auth.errors import SignupDisabled, UserAlreadyExists
-from corekit_auth.hashing import Hasher
 from corekit_auth.objects import Grant
-from corekit_auth.passwords import PasswordRules
+from corekit_auth.parts import Parts
 from corekit_auth.purposes import SIGN_IN
-from corekit_auth.sessions import Sessions
-from corekit_auth.settings import AuthSettings
-from corekit_auth.throttle import Throttle
-from corekit_auth.tokens import Tokens
-from corekit_auth.users import Users, normal_email
+from corekit_auth.users import normal_email
 
 
 class SignUp:
     """Takes new people in; their address counts as confirmed, so there is no sign-up where it must not."""
 
-    def __init__(
-        self,
-        settings: AuthSettings,
-        *,
-        hasher: Hasher,
-        rules: PasswordRules,
-        sessions: Sessions,
-        throttle: Throttle,
-        tokens: Tokens,
-        users: Users,
-    ) -> None:
-        self._settings = settings
-        self._hasher = hasher
-        self._rules = rules
-        self._sessions = sessions
-        self._throttle = throttle
-        self._tokens = tokens
-        self._users = users
+    def __init__(self, parts: Parts) -> None:
+        self._settings = parts.settings
+        self._hasher = parts.hasher
+        self._rules = parts.rules
+        self._sessions = parts.sessions
+        self._throttle = parts.throttle
+        self._tokens = parts.tokens
+        self._users = parts.users
 
     def open(self, env: str) -> bool:
         """Tell whether anybody can sign up: without a way to confirm an address, only where none is asked for."""

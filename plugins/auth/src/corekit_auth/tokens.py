@@ -57,7 +57,7 @@ class Tokens:
             "exp": issued + self._settings.access_ttl,
             "iat": issued,
             "email": user.email or "",
-            "phone": "",
+            "phone": user.phone or "",
             "app_metadata": user.app_metadata,
             "user_metadata": user.user_metadata,
             "role": user.role,

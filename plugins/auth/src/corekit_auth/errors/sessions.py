@@ -1,58 +1,6 @@
-"""What auth refuses, with GoTrue's codes: the routes write them in GoTrue's bodies, other wires as problems."""
+"""Refusals of sign-up, sign-in, sessions, and of one's own account."""
 
-from enum import StrEnum
-from typing import ClassVar
-
-from corekit.errors import Problem
-
-
-class Code(StrEnum):
-    """The codes that Supabase clients know; whatever has none of them is `unexpected_failure` or `unknown`."""
-
-    ANONYMOUS_PROVIDER_DISABLED = "anonymous_provider_disabled"
-    BAD_JSON = "bad_json"
-    BAD_JWT = "bad_jwt"
-    CURRENT_PASSWORD_INVALID = "current_password_invalid"  # noqa: S105
-    CURRENT_PASSWORD_REQUIRED = "current_password_required"  # noqa: S105
-    EMAIL_EXISTS = "email_exists"
-    EMAIL_NOT_CONFIRMED = "email_not_confirmed"
-    FEATURE_DISABLED = "feature_disabled"
-    FLOW_STATE_NOT_FOUND = "flow_state_not_found"
-    INVALID_CREDENTIALS = "invalid_credentials"
-    MANUAL_LINKING_DISABLED = "manual_linking_disabled"
-    MFA_TOTP_ENROLL_NOT_ENABLED = "mfa_totp_enroll_not_enabled"
-    NOT_ADMIN = "not_admin"
-    NO_AUTHORIZATION = "no_authorization"
-    OTP_DISABLED = "otp_disabled"
-    OVER_REQUEST_RATE_LIMIT = "over_request_rate_limit"
-    PASSKEY_DISABLED = "passkey_disabled"
-    PHONE_PROVIDER_DISABLED = "phone_provider_disabled"
-    PROVIDER_DISABLED = "provider_disabled"
-    REAUTHENTICATION_NEEDED = "reauthentication_needed"
-    REFRESH_TOKEN_ALREADY_USED = "refresh_token_already_used"  # noqa: S105
-    REFRESH_TOKEN_NOT_FOUND = "refresh_token_not_found"  # noqa: S105
-    REQUEST_ENTITY_TOO_LARGE = "request_entity_too_large"
-    REQUEST_TIMEOUT = "request_timeout"
-    SAML_PROVIDER_DISABLED = "saml_provider_disabled"
-    SAME_PASSWORD = "same_password"  # noqa: S105
-    SESSION_EXPIRED = "session_expired"
-    SESSION_NOT_FOUND = "session_not_found"
-    SIGNUP_DISABLED = "signup_disabled"
-    UNEXPECTED_FAILURE = "unexpected_failure"
-    UNKNOWN = "unknown"
-    USER_ALREADY_EXISTS = "user_already_exists"
-    USER_BANNED = "user_banned"
-    USER_NOT_FOUND = "user_not_found"
-    VALIDATION_FAILED = "validation_failed"
-    WEAK_PASSWORD = "weak_password"  # noqa: S105
-    WEB3_PROVIDER_DISABLED = "web3_provider_disabled"
-
-
-class AuthProblem(Problem):
-    """Base of auth's problems: `error` is GoTrue's code; the title is the message that clients show."""
-
-    slug, status, code, title = "auth", 400, 107, "Refused"
-    error: ClassVar[Code] = Code.UNKNOWN
+from corekit_auth.errors.base import AuthProblem, Code
 
 
 class InvalidCredentials(AuthProblem):
@@ -210,6 +158,20 @@ class ReauthenticationNeeded(AuthProblem):
 
     slug, status, error = "auth-reauthentication-needed", 400, Code.REAUTHENTICATION_NEEDED
     title = "This change needs a recent sign-in: sign in again"
+
+
+class StaleSignIn(AuthProblem):
+    """A change of factors or passkeys that needs a fresher sign-in."""
+
+    slug, status, code, error = "auth-stale-sign-in", 403, 103, Code.REAUTHENTICATION_NEEDED
+    title = "This change needs a recent sign-in: sign in again"
+
+
+class InsufficientAal(AuthProblem):
+    """A session at aal1 of somebody who has a second factor."""
+
+    slug, status, code, error = "auth-insufficient-aal", 403, 103, Code.INSUFFICIENT_AAL
+    title = "AAL2 required: verify a second factor first"
 
 
 class ValidationFailed(AuthProblem):

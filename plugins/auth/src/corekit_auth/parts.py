@@ -1,0 +1,55 @@
+"""What the nouns of auth are made of: each takes what it needs from here."""
+
+from dataclasses import dataclass
+
+from corekit.context import Kit
+from corekit_auth.failures import Failures
+from corekit_auth.freshness import Freshness
+from corekit_auth.hashing import Hasher
+from corekit_auth.keys import Keys
+from corekit_auth.passwords import PasswordRules
+from corekit_auth.redirects import Redirects
+from corekit_auth.revocations import Revocations
+from corekit_auth.sessions import Sessions
+from corekit_auth.settings import AuthSettings
+from corekit_auth.throttle import Throttle
+from corekit_auth.tokens import Tokens
+from corekit_auth.users import Users
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One of each, for one kit."""
+
+    kit: Kit
+    settings: AuthSettings
+    failures: Failures
+    freshness: Freshness
+    hasher: Hasher
+    keys: Keys
+    redirects: Redirects
+    revocations: Revocations
+    rules: PasswordRules
+    sessions: Sessions
+    throttle: Throttle
+    tokens: Tokens
+    users: Users
+
+    @classmethod
+    def of(cls, kit: Kit, settings: AuthSettings, *, keys: Keys, hasher: Hasher, revocations: Revocations) -> "Parts":
+        """Make them."""
+        return cls(
+            kit=kit,
+            settings=settings,
+            failures=Failures(settings),
+            freshness=Freshness(settings),
+            hasher=hasher,
+            keys=keys,
+            redirects=Redirects(settings),
+            revocations=revocations,
+            rules=PasswordRules(settings),
+            sessions=Sessions(revocations),
+            throttle=Throttle(settings),
+            tokens=Tokens(settings, keys),
+            users=Users(settings),
+        )

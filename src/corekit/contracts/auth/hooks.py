@@ -1,0 +1,76 @@
+"""Where others change or refuse what auth does, and what they see."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from corekit.context import Actor, Caller
+from corekit.contracts.auth.objects import Denied, User
+from corekit.hooks import hookspec
+
+
+class UserDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that is about to be made; `provider` is how: email, phone, anonymous, or a provider's name."""
+
+    id: UUID
+    email: str = ""
+    phone: str = ""
+    provider: str = "email"
+    role: str
+    app_metadata: dict[str, Any]
+    user_metadata: dict[str, Any]
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A password or second factor that was checked; `factor_id` and `factor_type` are empty for a password."""
+
+    user_id: UUID
+    valid: bool
+    factor_id: UUID | None = None
+    factor_type: str = ""
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """A hook's no to an attempt, with what the person reads."""
+
+    message: str
+    end_sessions: bool = False
+
+
+class OutgoingMail(msgspec.Struct, frozen=True, kw_only=True):
+    """A code that is to be mailed. `token` is what the person types, `token_hash` what the link carries.
+
+    `email_action_type` is signup, invite, magiclink, recovery, email_change or reauthentication; of an address that
+    changes, `token_new` and `token_hash_new` go to the new one.
+    """
+
+    user: User
+    to: str
+    token: str
+    token_hash: str
+    redirect_to: str
+    email_action_type: str
+    site_url: str
+    token_new: str = ""
+    token_hash_new: str = ""
+    old_email: str = ""
+    old_phone: str = ""
+    provider: str = ""
+    factor_type: str = ""
+    locale: str = "en"
+
+
+class OutgoingSms(msgspec.Struct, frozen=True, kw_only=True):
+    """A code that is to be sent to a phone; `sms_type` is sms, phone_change, reauthentication or mfa."""
+
+    user: User
+    phone: str
+    otp: str
+    sms_type: str
+    locale: str = "en"
+
+
+@hookspec
+async def authenticate(token: str, caller: Caller) -> Actor | Denied | None:
+    """Turn a bearer token into an actor. None = not mine; Denied = mine and refused. Only the first answer counts."""
