@@ -73,7 +73,7 @@ def test_a_profile_changes_defaults_and_what_is_set_beside_it_stands() -> None:
     assert AuthSettings().password_min == 8
     rows = {key: (value, origin) for key, value, origin in config.explain("auth", AuthSettings)}
     assert rows["auth.password_min"] == ("6", "profile")
-    assert rows["auth.otp_ttl"] == ("900", "command line")
+    assert rows["auth.otp_ttl"] == ("900.0", "command line")
     assert rows["auth.otp_length"] == ("6", "default")
 
 
