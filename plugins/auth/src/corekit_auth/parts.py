@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from corekit.context import Kit
+from corekit_auth.devices import Devices
 from corekit_auth.failures import Failures
 from corekit_auth.freshness import Freshness
 from corekit_auth.hashing import Hasher
@@ -23,6 +24,7 @@ class Parts:
 
     kit: Kit
     settings: AuthSettings
+    devices: Devices
     failures: Failures
     freshness: Freshness
     hasher: Hasher
@@ -38,9 +40,11 @@ class Parts:
     @classmethod
     def of(cls, kit: Kit, settings: AuthSettings, *, keys: Keys, hasher: Hasher, revocations: Revocations) -> "Parts":
         """Make them."""
+        devices = Devices(settings)
         return cls(
             kit=kit,
             settings=settings,
+            devices=devices,
             failures=Failures(settings),
             freshness=Freshness(settings),
             hasher=hasher,
@@ -48,7 +52,7 @@ class Parts:
             redirects=Redirects(settings),
             revocations=revocations,
             rules=PasswordRules(settings),
-            sessions=Sessions(revocations),
+            sessions=Sessions(revocations, devices),
             throttle=Throttle(settings),
             tokens=Tokens(settings, keys),
             users=Users(settings),

@@ -13,6 +13,7 @@ from corekit.context import Actor, Context
 from corekit.contracts.auth import EndReason, SessionEnded, SessionInfo, SignedIn
 from corekit.events import emit
 from corekit.values import uuid7
+from corekit_auth.devices import Devices
 from corekit_auth.errors import Banned, SessionNotFound, UserNotFound
 from corekit_auth.gate import session_of
 from corekit_auth.models import IdentityRow, SessionRow, UserRow
@@ -37,8 +38,9 @@ def step(method: str, now: datetime, provider: str | None = None) -> dict[str, A
 class Sessions:
     """Begins, reads and ends sessions."""
 
-    def __init__(self, revocations: Revocations) -> None:
+    def __init__(self, revocations: Revocations, devices: Devices) -> None:
         self._revocations = revocations
+        self._devices = devices
 
     async def begin(
         self, ctx: Context, user: UserRow, method: str, *, aal: int = 1, provider: str | None = None
@@ -61,7 +63,9 @@ class Sessions:
         user.last_sign_in_at = now
         await ctx.session.flush()  # the account first: the session refers to it
         ctx.session.add(row)
-        await emit(ctx, SignedIn(user_id=user.id, session_id=session_id, method=method))
+        await ctx.session.flush()
+        new_device = await self._devices.remember(ctx, user.id)
+        await emit(ctx, SignedIn(user_id=user.id, session_id=session_id, method=method, aal=aal, new_device=new_device))
         return row, key
 
     async def account(self, ctx: Context, session_id: UUID) -> Account | None:

@@ -1,6 +1,9 @@
 """Signing in with a password: the same work and the same answer whoever is asked for."""
 
-from corekit.context import Caller
+from uuid import UUID
+
+from corekit.context import Caller, Context
+from corekit.contracts.auth import Attempt, password_verification_attempt
 from corekit_auth.errors import BannedAtSignIn, EmailNotConfirmed, InvalidCredentials
 from corekit_auth.models import UserRow
 from corekit_auth.objects import Grant
@@ -16,6 +19,7 @@ class SignIn:
     """Context, hash, context: the hash is computed while nothing is open."""
 
     def __init__(self, parts: Parts) -> None:
+        self._devices = parts.devices
         self._failures = parts.failures
         self._hasher = parts.hasher
         self._sessions = parts.sessions
@@ -32,16 +36,34 @@ class SignIn:
         await self._throttle.sign_in(caller)
         email, password = normal_email(email), normalise(password)
         async with caller.system(SIGN_IN).begin() as ctx:
-            await self._failures.charge(ctx, PASSWORD, email)
             found = await self._users.by_email(ctx, email)
+            bucket = bucket_of(email, await self._devices.known(ctx, found.id if found else None))
+            await self._failures.charge(ctx, PASSWORD, bucket)
         stored = found.password_hash if found else None
         if not await self._hasher.verify(stored, password) or found is None or stored is None:
+            await self._failed(caller, found)
             raise InvalidCredentials
         self._admit(caller, found)
         rehashed = await self._hasher.hash(password) if self._hasher.outdated(stored) else stored
-        grant = await self._begin(caller, found, rehashed)
+        grant = await self._begin(caller, found, rehashed, bucket)
         await self._throttle.signed_in(caller)
         return grant
+
+    async def _failed(self, caller: Caller, found: UserRow | None) -> None:
+        """Tell whoever watches, in a context for known and unknown alike; what they write stays."""
+        async with caller.system(SIGN_IN).begin() as ctx:
+            await self._ask(ctx, found.id if found else None, valid=False)
+
+    async def _ask(self, ctx: Context, user_id: UUID | None, *, valid: bool) -> None:
+        if user_id is None:
+            return
+        attempt = Attempt(user_id=user_id, valid=valid)
+        no = await ctx.kit.hooks.first(password_verification_attempt, attempt, ctx)
+        if no is None:
+            return
+        if no.end_sessions:
+            await self._sessions.end(ctx, user_id, "admin")
+        raise InvalidCredentials(no.message)
 
     def _admit(self, caller: Caller, user: UserRow) -> None:
         if user.banned_until is not None and user.banned_until > caller.kit.clock.now():
@@ -49,15 +71,21 @@ class SignIn:
         if user.email_confirmed_at is None:
             raise EmailNotConfirmed
 
-    async def _begin(self, caller: Caller, found: UserRow, rehashed: str) -> Grant:
+    async def _begin(self, caller: Caller, found: UserRow, rehashed: str, bucket: str) -> Grant:
         """Write what follows from the right password, unless the account changed while it was checked."""
         async with caller.system(SIGN_IN).begin() as ctx:
             user = await self._users.locked(ctx, found.id)
             if user is None or user.password_hash != found.password_hash or user.email != found.email:
                 raise InvalidCredentials
             self._admit(caller, user)
+            await self._ask(ctx, user.id, valid=True)
             user.password_hash = rehashed
             session, key = await self._sessions.begin(ctx, user, "password")
             identities = await self._users.identities(ctx, user.id)
-            await self._failures.forget(ctx, PASSWORD, found.email or "")
+            await self._failures.forget(ctx, PASSWORD, bucket)
         return self._tokens.grant(user, identities, session, key, caller.kit.clock.now())
+
+
+def bucket_of(address: str, device: bytes | None) -> str:
+    """Name the run of failures of an address: a known device has one of its own, so no guesser locks its owner out."""
+    return f"{address}\n{device.hex()}" if device else address

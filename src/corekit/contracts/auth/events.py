@@ -13,11 +13,13 @@ class UserCreated(Event, frozen=True, tag="auth.user_created"):
 
 
 class SignedIn(Event, frozen=True, tag="auth.signed_in"):
-    """A session began."""
+    """A session began; `new_device` where the account was in use from other networks or clients alone."""
 
     user_id: UUID
     session_id: UUID
     method: str
+    aal: int = 1
+    new_device: bool = False
 
 
 class SessionEnded(Event, frozen=True, tag="auth.session_ended"):

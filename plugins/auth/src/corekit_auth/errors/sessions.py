@@ -1,10 +1,11 @@
 """Refusals of sign-up, sign-in, sessions, and of one's own account."""
 
+from corekit.errors import Refused
 from corekit_auth.errors.base import AuthProblem, Code
 
 
-class InvalidCredentials(AuthProblem):
-    """Wrong password, unknown or passwordless account: the same answer for all."""
+class InvalidCredentials(AuthProblem, Refused):
+    """Wrong password, unknown or passwordless account: the same answer for all; what was counted stays."""
 
     slug, status, code, title = "auth-invalid-credentials", 400, 101, "Invalid login credentials"
     error = Code.INVALID_CREDENTIALS
