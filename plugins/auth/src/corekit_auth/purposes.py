@@ -5,11 +5,13 @@ AUTHENTICATE = "auth.authenticate"
 KEYS = "auth.keys"
 PRUNE = "auth.prune"
 DIRECTORY = "auth.directory"
+IMPORT = "auth.import"
 
 PURPOSES = {
     SIGN_IN: "Accounts and sessions are made, checked and ended before, or instead of, an actor of their own.",
     AUTHENTICATE: "Every process learns which sessions have ended.",
     KEYS: "Signing keys are read, and made where none exists.",
     PRUNE: "What has run out is deleted.",
+    IMPORT: "An operator takes over the accounts of another server.",
     DIRECTORY: "Other plugins ask which accounts exist; a person may read their own row alone.",
 }
