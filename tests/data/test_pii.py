@@ -22,6 +22,8 @@ NOT_PERSONAL = {
     ("corekit_plugin", "name"): "of a plugin",
     ("corekit_policy", "name"): "of a table or a function",
     ("corekit_job", "owner"): "the worker that holds the lease",
+    ("auth_users", "email_change_status"): "how many confirmations there were",
+    ("auth_service_keys", "name"): "of a service",
     ("auth_users", "app_metadata"): "which ways to sign in there are; written by the server alone",
 }
 

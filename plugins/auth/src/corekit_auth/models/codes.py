@@ -30,7 +30,7 @@ class OneTimeTokenRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"))
     kind: Mapped[TokenKind] = mapped_column(Text)
-    address_index: Mapped[bytes]
+    address_index: Mapped[Annotated[bytes, PII("email")]]
     mac: Mapped[bytes]
     tries: Mapped[int]
     expires_at: Mapped[datetime]

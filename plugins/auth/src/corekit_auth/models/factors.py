@@ -23,7 +23,7 @@ class FactorRow(Base):
     type: Mapped[FactorType] = mapped_column(Text)
     status: Mapped[FactorStatus] = mapped_column(Text)
     friendly_name: Mapped[Annotated[str, PII("free_text")] | None]
-    secret: Mapped[str | None] = mapped_column(Encrypted(subject="user_id"))
+    secret: Mapped[Annotated[str, PII("id")] | None] = mapped_column(Encrypted(subject="user_id"))
     phone: Mapped[Annotated[str, PII("phone")] | None] = mapped_column(Encrypted(subject="user_id"))
     credential: Mapped[dict[str, Any] | None]  # of a webauthn factor: id, public key, counter
     last_step: Mapped[int | None]
@@ -77,7 +77,7 @@ class RecoveryCodeRow(Base):
     __tablename__ = "auth_recovery_codes"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"))
+    user_id: Mapped[Annotated[UUID, PII("id")]] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"))
     mac: Mapped[bytes]
     used_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
@@ -122,7 +122,7 @@ class PasskeyChallengeRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     challenge: Mapped[bytes]
     kind: Mapped[Literal["registration", "authentication"]] = mapped_column(Text)
-    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"))
+    user_id: Mapped[Annotated[UUID, PII("id")] | None] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"))
     expires_at: Mapped[datetime]
     created_at: Mapped[datetime]
 

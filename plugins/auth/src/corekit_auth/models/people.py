@@ -20,7 +20,7 @@ class UserRow(Base):
     role: Mapped[str]
     email: Mapped[Annotated[str, PII("email", "id")] | None]
     phone: Mapped[Annotated[str, PII("phone", "id")] | None] = mapped_column(Encrypted())
-    phone_index: Mapped[bytes | None]
+    phone_index: Mapped[Annotated[bytes, PII("phone", "id")] | None]
     password_hash: Mapped[str | None]
     email_confirmed_at: Mapped[datetime | None]
     phone_confirmed_at: Mapped[datetime | None]
