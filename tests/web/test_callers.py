@@ -77,6 +77,10 @@ async def test_every_answer_has_a_request_id(http: httpx.AsyncClient) -> None:
         (["10.1.2.3"], "127.0.0.1"),
         (["2001:db8::1"], "2001:db8::1"),
         ([","], "127.0.0.1"),
+        (["192.0.2.7,"], "127.0.0.1"),
+        (["192.0.2.7, unknown"], "127.0.0.1"),
+        (["192.0.2.7, unknown", "10.1.2.3"], "127.0.0.1"),
+        (["unknown, 192.0.2.7:4711"], "192.0.2.7"),
     ],
 )
 async def test_the_right_most_address_that_no_trusted_proxy_wrote(

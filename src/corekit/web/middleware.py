@@ -1,7 +1,6 @@
 """The one middleware: who is asking, from where, under which request id."""
 
 import asyncio
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from litestar.middleware import ASGIMiddleware
@@ -9,8 +8,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from corekit.context import Actor, Caller, Client, Kit
 from corekit.contracts.auth import Denied, authenticate
-from corekit.errors import ConfigError
 from corekit.values import uuid7
+from corekit.web.proxies import Proxies
 
 _KEY = "corekit"
 _TASK = "corekit_task"
@@ -39,7 +38,7 @@ class WhoAsks(ASGIMiddleware):
 
     def __init__(self, kit: Kit, trusted_proxies: tuple[str, ...] = ()) -> None:
         self._kit = kit
-        self._trusted = [_network(text) for text in trusted_proxies]
+        self._proxies = Proxies(trusted_proxies)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Find out who asks, then go on."""
@@ -49,7 +48,9 @@ class WhoAsks(ASGIMiddleware):
                 headers[key] = headers[key] + b"," + value if key == _FORWARDED and key in headers else value
         request_id = str(uuid7())
         scope.setdefault("state", {})["request_id"] = request_id
-        client = Client(self._address(scope, headers), headers.get(b"user-agent", b"").decode("latin-1")[:512])
+        peer = (scope.get("client") or ("", 0))[0]
+        address = self._proxies.client(peer, headers.get(_FORWARDED, b"").decode("latin-1"))
+        client = Client(address, headers.get(b"user-agent", b"").decode("latin-1")[:512])
         caller = Caller(self._kit, request_id=request_id, client=client)
         handler: Any = scope.get("route_handler")
         own = handler is not None and handler.opt.get("bearer") == "own"
@@ -71,28 +72,3 @@ class WhoAsks(ASGIMiddleware):
         if isinstance(answer, Actor):
             return Caller(self._kit, answer, request_id=caller.request_id, client=caller.client), None
         return caller, answer
-
-    def _address(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
-        """Return the right-most address that no trusted proxy wrote."""
-        peer = (scope.get("client") or ("", 0))[0]
-        if not self._trusts(peer):
-            return peer
-        hops = [hop.strip() for hop in headers.get(_FORWARDED, b"").decode("latin-1").split(",") if hop.strip()]
-        return next((hop for hop in reversed(hops) if not self._trusts(hop)), peer)
-
-    def _trusts(self, address: str) -> bool:
-        if not self._trusted:
-            return False
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        parsed = getattr(parsed, "ipv4_mapped", None) or parsed  # how a socket for both families shows IPv4
-        return any(parsed in network for network in self._trusted)
-
-
-def _network(text: str) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        raise ConfigError(f"[web] trusted_proxies: {text!r} is no address or network, like 10.0.0.0/8") from None
