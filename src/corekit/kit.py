@@ -19,6 +19,7 @@ from corekit.data.crypto.columns import KEYS
 from corekit.data.lanes import lanes_for
 from corekit.data.people import DataKeys
 from corekit.data.policy import policies
+from corekit.data.redis import Redis
 from corekit.data.schema import Schema
 from corekit.errors import ConfigError, PluginError, Unauthenticated
 from corekit.guard import PURPOSE as LIMITS_PURPOSE
@@ -36,7 +37,8 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
-TABLES = ("kit", "database", "web", "jobs", "access", "keyring", "limits", "logs")  # the core's; a plugin has its name
+# The core's tables; a plugin has its name.
+TABLES = ("kit", "database", "web", "jobs", "access", "keyring", "limits", "logs", "redis")
 RESERVED = frozenset((*TABLES, "core", "corekit", "env"))
 BUILT_IN: tuple[Any, ...] = (Limits,)
 CHALLENGE = 'Bearer error="invalid_token"'  # RFC 6750 §3.1
@@ -82,6 +84,7 @@ class Corekit(Kit):
         self.settings = self.config.table("kit", KitSettings)
         self.access = self.config.table("access", AccessSettings)
         self.jobs = self.config.table("jobs", JobSettings)
+        self.redis = Redis.of(self.config)
         self.plugins = order(plugins, BUILT_IN)
         _configure(self.plugins, self.config)
         folder = Path(data_dir) if data_dir is not None else self.settings.data_dir
@@ -238,7 +241,9 @@ class Corekit(Kit):
         stack.callback(self._services.clear)
         listeners = Listeners(self.handlers)
         await listeners.announce(self)
-        self.provide(Limits, make_limits(self, self.config.table("limits", LimitSettings)))
+        if self.redis is not None:
+            stack.push_async_callback(self.redis.stop)
+        self.provide(Limits, make_limits(self, self.config.table("limits", LimitSettings), self.redis))
         for plugin in self.plugins:
             await stack.enter_async_context(plugin.lifespan(self))
             for contract in plugin.provides:
@@ -261,6 +266,8 @@ class Corekit(Kit):
 
         yield Check("database", database)
         yield Check("lanes", self._lanes.check)
+        if self.redis is not None:
+            yield Check("redis", self.redis.ping, required=False)
         for plugin in self.plugins:
             yield from plugin.health()
 

@@ -1,4 +1,4 @@
-"""Limits: both stores count alike, processes share one store, keys hold nothing personal."""
+"""Limits: the stores count alike, processes share one store, keys hold nothing personal."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from corekit import Corekit
 from corekit.data import DatabaseSettings
 from corekit.data.migrating import alone, transaction
+from corekit.data.redis import Redis, RedisSettings
 from corekit.errors import Unavailable
 from corekit.guard import (
     PURPOSE,
@@ -37,10 +38,17 @@ async def kit(database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> A
         yield kit
 
 
-@pytest.fixture(params=["memory", "sql"])
-def limits(request: pytest.FixtureRequest, kit: Corekit) -> Limits:
+@pytest.fixture(params=["memory", "sql", "redis"])
+async def limits(request: pytest.FixtureRequest, kit: Corekit) -> AsyncGenerator[Limits]:
     """Give each store in turn."""
-    return make_limits(kit, LimitSettings(store=request.param))
+    if request.param != "redis":
+        yield make_limits(kit, LimitSettings(store=request.param))
+        return
+    if kit.database.dialect == "postgresql":
+        pytest.skip("Redis counts without the database")
+    redis = Redis(RedisSettings(url=request.getfixturevalue("valkey_url"), timeout=5))
+    yield make_limits(kit, LimitSettings(store="redis"), redis)
+    await redis.stop()
 
 
 async def test_a_burst_passes_then_one_per_step(limits: Limits, clock: FakeClock) -> None:
@@ -81,9 +89,20 @@ async def test_a_refund_gives_back_one_charge(limits: Limits) -> None:
     await limits.refund(FIVE, "never hit")
 
 
+async def test_a_refund_gives_back_its_cost_once_the_key_is_used_up(limits: Limits, clock: FakeClock) -> None:
+    """A refused hit has charged nothing, so what is given back is what another one charged."""
+    await limits.hit(FIVE, "a", 3)
+    assert (await limits.hit(FIVE, "a", 2)).retry_after == pytest.approx(24)
+    await limits.refund(FIVE, "a", 2)
+    assert (await limits.hit(FIVE, "a", 3)).retry_after == pytest.approx(12)
+    clock.move(12)
+    assert (await limits.hit(FIVE, "a", 3)).remaining == 0
+
+
 async def test_only_account_rules_are_reset(limits: Limits) -> None:
     await limits.hit(ACCOUNT, "a", 3)
     await limits.reset(ACCOUNT, "a")
+    await limits.reset(ACCOUNT, "never hit")
     assert (await limits.hit(ACCOUNT, "a", 3)).allowed
     with pytest.raises(ValueError, match="only account rules"):
         await limits.reset(FIVE, "a")

@@ -7,6 +7,7 @@ import click
 from corekit.cli.options import configuration, load
 from corekit.data import DatabaseSettings
 from corekit.data.crypto import KeyringSettings
+from corekit.data.redis import RedisSettings
 from corekit.guard import LimitSettings
 from corekit.jobs import JobSettings
 from corekit.kit import AccessSettings, Corekit, KitSettings
@@ -48,5 +49,6 @@ def tables(kit: Corekit) -> dict[str, type[Settings]]:
         "keyring": KeyringSettings,
         "limits": LimitSettings,
         "logs": LogSettings,
+        "redis": RedisSettings,
     }
     return core | {plugin.name: plugin.settings_type for plugin in kit.plugins}
