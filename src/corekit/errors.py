@@ -1,5 +1,6 @@
 """What can go wrong, as data: one class per problem, one shape on every wire (RFC 9457)."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -33,7 +34,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.extensions = extensions if pointer is None else {"pointer": pointer, **extensions}
         if retry_after := extensions.get("retry_after"):
-            self.headers.setdefault("Retry-After", str(max(1, round(retry_after))))
+            self.headers.setdefault("Retry-After", str(max(1, math.ceil(retry_after))))
 
     def body(self) -> dict[str, Any]:
         """Return the members of the problem document (RFC 9457 §3)."""

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
-from corekit import Corekit
+from corekit import Actor, Corekit
 from corekit.data import DatabaseSettings
 from corekit.data.migrating import alone, transaction
 from corekit.data.redis import Redis, RedisSettings
-from corekit.errors import Unavailable
+from corekit.errors import InsideContext, Unavailable
 from corekit.guard import (
     PURPOSE,
     Limits,
@@ -158,8 +158,19 @@ async def test_without_its_store_an_address_passes_and_an_account_does_not(kit: 
     limits = SqlLimits(kit)
     assert (await limits.hit(FIVE, "a")).allowed
     await limits.refund(FIVE, "a")
-    with pytest.raises(Unavailable):
-        await limits.hit(ACCOUNT, "a")
+    for verb in (limits.hit, limits.reset):
+        with pytest.raises(Unavailable):
+            await verb(ACCOUNT, "a")
+
+
+@pytest.mark.parametrize("limits", ["sql", "redis"], indirect=True)
+async def test_nothing_is_counted_inside_a_context(kit: Corekit, limits: Limits) -> None:
+    """A transaction would wait for the network, or for its own writer."""
+    async with kit.context(Actor("alice")):
+        for verb in (limits.hit, limits.refund, limits.reset):
+            with pytest.raises(InsideContext):
+                await verb(ACCOUNT, "a")
+    assert (await limits.hit(ACCOUNT, "a")).remaining == 2
 
 
 async def test_the_memory_store_is_bounded(clock: FakeClock) -> None:

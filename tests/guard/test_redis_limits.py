@@ -1,6 +1,7 @@
 """Limits in Valkey: shared, without addresses, gone when stale; a server that is lost costs a moment, not a request."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -204,6 +205,25 @@ async def test_a_wrong_password_is_said_without_it(valkey_url: str, caplog: pyte
     await wrong.stop()
     assert "WRONGPASS" in caplog.text
     assert "hunter22" not in caplog.text
+
+
+async def test_a_user_who_may_do_no_more_than_the_docs_say(kit: Corekit, valkey_url: str, raw: Redis) -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/limits.md").read_text("utf-8")
+    said = page[page.index("the user needs") :].partition("corekit:limits:*")[0]
+    commands = [f"+{word.lower()}" for word in re.findall(r"`([A-Z]+)`", said)]
+    await raw.call("ACL", "SETUSER", "counter", "reset", "on", ">p@ss/word", "~corekit:limits:*", *commands)
+    redis = Redis(RedisSettings(url=f"redis://counter:p%40ss%2Fword@127.0.0.1:{urlsplit(valkey_url).port}", timeout=5))
+    limits = RedisLimits(kit, redis)
+    await redis.ping()
+    assert (await limits.hit(ACCOUNT, "by a user", 3)).allowed
+    await limits.refund(ACCOUNT, "by a user")
+    assert (await limits.hit(ACCOUNT, "by a user")).allowed
+    await limits.reset(ACCOUNT, "by a user")
+    assert (await limits.hit(ACCOUNT, "by a user")).remaining == 2
+    with pytest.raises(RedisRefused, match="NOPERM"):
+        await redis.call("GET", "test:other")
+    await redis.stop()
+    await raw.call("ACL", "DELUSER", "counter")
 
 
 async def test_a_database_of_its_own(valkey_url: str, raw: Redis) -> None:

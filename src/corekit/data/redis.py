@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import ssl
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -147,13 +148,11 @@ def _demand_good(answer: Any) -> Any:
 
 def _read(text: str) -> SplitResult:
     """Take a URL apart; the error does not repeat it, since it may hold a password."""
-    try:
+    with suppress(ValueError):  # a port or a name that is none
         url = urlsplit(text)
         number = url.path.removeprefix("/")
         good = url.scheme in _SCHEMES and (url.hostname or "").encode("idna") and url.port != 0
         good = good and (not number or (number.isascii() and number.isdecimal()))
-    except ValueError:  # a port or a name that is none
-        good = False
-    if not good or url.query or url.fragment:
-        raise ConfigError(f"[redis] url is like redis://user:password@host:6379/0; schemes: {', '.join(_SCHEMES)}")
-    return url
+        if good and not url.query and not url.fragment:
+            return url
+    raise ConfigError(f"[redis] url is like redis://user:password@host:6379/0; schemes: {', '.join(_SCHEMES)}")

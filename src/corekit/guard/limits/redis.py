@@ -30,6 +30,7 @@ class RedisLimits(Limits):
 
     async def hit(self, rule: Rule, key: str, cost: int = 1) -> Decision:
         """Charge a key, in one round trip."""
+        self._kit.database.demand_free("Limits.hit")
         step, ahead = rule.micros(cost)
         now = to_micros(self._kit.clock.now())
         try:
@@ -40,6 +41,7 @@ class RedisLimits(Limits):
 
     async def refund(self, rule: Rule, key: str, cost: int = 1) -> None:
         """Give back."""
+        self._kit.database.demand_free("Limits.refund")
         step, _ = rule.micros(cost)
         try:
             await self._redis.run(_REFUND, [self._key(rule, key)], step)
@@ -49,6 +51,7 @@ class RedisLimits(Limits):
     async def reset(self, rule: Rule, key: str) -> None:
         """Forget a key."""
         demand_account(rule)
+        self._kit.database.demand_free("Limits.reset")
         try:
             await self._redis.call("DEL", self._key(rule, key))
         except (OSError, RedisRefused) as error:

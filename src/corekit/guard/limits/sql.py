@@ -57,8 +57,11 @@ class SqlLimits(Limits):
     async def reset(self, rule: Rule, key: str) -> None:
         """Forget a key."""
         demand_account(rule)
-        async with self._kit.caller().system(PURPOSE).begin() as ctx:
-            await ctx.session.execute(delete(LimitRow).where(LimitRow.key == self._key(rule, key)))
+        try:
+            async with self._kit.caller().system(PURPOSE).begin() as ctx:
+                await ctx.session.execute(delete(LimitRow).where(LimitRow.key == self._key(rule, key)))
+        except (SQLAlchemyError, OSError) as error:
+            without_store(rule, error)
 
     async def _prune(self, ctx: Context, now: int) -> None:
         """Drop rows that say nothing any more, once in many hits, or every address ever seen would stay."""
