@@ -266,6 +266,12 @@ def test_a_timeout_has_bounds(timeout: str) -> None:
         Redis.of(config)
 
 
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corekit.data.redis.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r'pip install "corekit\[redis\]"'):
+        Redis(RedisSettings(url="redis://a"))
+
+
 def test_the_password_is_not_explained() -> None:
     config = Config.load(environ={"COREKIT_REDIS__URL": "redis://:hunter22@a:6379/0"})
     assert config.explain("redis", RedisSettings)[0][1] == '"redis://:***@a:6379/0"'

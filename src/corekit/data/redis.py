@@ -22,7 +22,7 @@ _LOST = ("READONLY", "MASTERDOWN", "NOAUTH")  # this is not, or no more, the ser
 class RedisSettings(Settings, frozen=True):
     """`[redis]`: a Redis or Valkey server, if there is one; `timeout` is in seconds, for connecting and for a command.
 
-    `url` is like `redis://user:password@host:6379/0`, with TLS `rediss://`.
+    `url` is like `redis://host:6379/0`, with `user:password@` before the host where these are, with TLS `rediss://`.
     """
 
     url: str = ""
@@ -155,4 +155,4 @@ def _read(text: str) -> SplitResult:
         good = good and (not number or (number.isascii() and number.isdecimal()))
         if good and not url.query and not url.fragment:
             return url
-    raise ConfigError(f"[redis] url is like redis://user:password@host:6379/0; schemes: {', '.join(_SCHEMES)}")
+    raise ConfigError(f"[redis] url is like redis://host:6379/0; schemes: {', '.join(_SCHEMES)}")

@@ -35,5 +35,5 @@ def make_limits(kit: Kit, settings: LimitSettings | None = None, redis: Redis | 
     if store == "sql":
         return SqlLimits(kit)
     if redis is None:
-        raise ConfigError('[limits] store = "redis" needs [redis] url, like redis://user:password@host:6379/0')
+        raise ConfigError('[limits] store = "redis" needs [redis] url, like redis://host:6379/0')
     return RedisLimits(kit, redis)
