@@ -201,6 +201,7 @@ def test_purposes_are_few_and_each_says_why(tmp_path: Path) -> None:
         "auth.prune",
         "auth.sign-in",
         "chat",
+        "corekit.delivery",
         "corekit.jobs",
         "corekit.keyring",
         "corekit.limits",

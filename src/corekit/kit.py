@@ -21,6 +21,8 @@ from corekit.data.people import DataKeys
 from corekit.data.policy import policies
 from corekit.data.redis import Redis
 from corekit.data.schema import Schema
+from corekit.delivery import PURPOSE as DELIVERY_PURPOSE
+from corekit.delivery import make_senders
 from corekit.errors import ConfigError, PluginError, Unauthenticated
 from corekit.guard import PURPOSE as LIMITS_PURPOSE
 from corekit.guard import Limits, LimitSettings, make_limits
@@ -38,12 +40,12 @@ Item = TypeVar("Item")
 Done = TypeVar("Done")
 
 # The core's tables; a plugin has its name.
-TABLES = ("kit", "database", "web", "jobs", "access", "keyring", "limits", "logs", "redis")
+TABLES = ("kit", "database", "web", "jobs", "access", "keyring", "limits", "logs", "mail", "redis", "sms")
 RESERVED = frozenset((*TABLES, "core", "corekit", "env"))
-BUILT_IN: tuple[Any, ...] = (Limits,)
 CHALLENGE = 'Bearer error="invalid_token"'  # RFC 6750 §3.1
 KEYRING_PURPOSE = "corekit.keyring"
 PURPOSES = {
+    DELIVERY_PURPOSE: "What would be sent is kept for developers, and shown to them.",
     JOBS_PURPOSE: "The worker moves, claims and finishes jobs of everybody.",
     KEYRING_PURPOSE: "Keys are wrapped and values sealed again under the active key of the keyring.",
     LIMITS_PURPOSE: "Rate limits are counted before anybody is known.",
@@ -85,7 +87,8 @@ class Corekit(Kit):
         self.access = self.config.table("access", AccessSettings)
         self.jobs = self.config.table("jobs", JobSettings)
         self.redis = Redis.of(self.config)
-        self.plugins = order(plugins, BUILT_IN)
+        self._senders = make_senders(self, self.config, [each for plugin in plugins for each in plugin.provides])
+        self.plugins = order(plugins, (Limits, *self._senders))
         _configure(self.plugins, self.config)
         folder = Path(data_dir) if data_dir is not None else self.settings.data_dir
         self.database = Database(_database(database, self.config), folder)
@@ -244,6 +247,8 @@ class Corekit(Kit):
         if self.redis is not None:
             stack.push_async_callback(self.redis.stop)
         self.provide(Limits, make_limits(self, self.config.table("limits", LimitSettings), self.redis))
+        for contract, sender in self._senders.items():
+            self.provide(contract, sender)
         for plugin in self.plugins:
             await stack.enter_async_context(plugin.lifespan(self))
             for contract in plugin.provides:

@@ -8,6 +8,7 @@ from corekit.cli.options import configuration, load
 from corekit.data import DatabaseSettings
 from corekit.data.crypto import KeyringSettings
 from corekit.data.redis import RedisSettings
+from corekit.delivery import MailSettings, SmsSettings
 from corekit.guard import LimitSettings
 from corekit.jobs import JobSettings
 from corekit.kit import AccessSettings, Corekit, KitSettings
@@ -49,6 +50,8 @@ def tables(kit: Corekit) -> dict[str, type[Settings]]:
         "keyring": KeyringSettings,
         "limits": LimitSettings,
         "logs": LogSettings,
+        "mail": MailSettings,
+        "sms": SmsSettings,
         "redis": RedisSettings,
     }
     return core | {plugin.name: plugin.settings_type for plugin in kit.plugins}

@@ -14,6 +14,7 @@ from corekit.cli.describe import openapi, plugins
 from corekit.cli.dev import dev
 from corekit.cli.jobs import jobs
 from corekit.cli.keyring import keyring
+from corekit.cli.mail import mail
 from corekit.cli.migrate import migrate
 from corekit.cli.options import PortInUse
 from corekit.cli.serve import serve, worker
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for command in (serve, worker, migrate, jobs, keyring, plugins, config, openapi, dev):
+for command in (serve, worker, migrate, jobs, mail, keyring, plugins, config, openapi, dev):
     cli.add_command(command)
 
 

@@ -16,7 +16,7 @@ from corekit.settings import Settings
 # fmt: off
 ALLOWED = frozenset([
     "event", "level", "logger", "timestamp", "exception", "dropped", "request_id", "trace_id", "pid", "node",
-    "actor", "tenant", "plugin", "plugins", "job", "listener", "attempts", "tag", "check",
+    "actor", "tenant", "plugin", "plugins", "job", "listener", "attempts", "tag", "check", "message_id",
     "method", "route", "status", "duration_ms", "code", "reason", "error",
     "channel_namespace", "client_name", "connections", "count", "size", "seconds",
     "database", "env", "host", "port", "url", "version", "revision", "signal",
