@@ -69,9 +69,9 @@ async def _with(kit: Corekit, do: Callable[[Context], Awaitable[T]]) -> T:
 
 
 def _carriers(kit: Corekit) -> str:
-    mail_goes = kit.config.table("mail", MailSettings).chosen(kit.env)
-    sms_goes = kit.config.table("sms", SmsSettings).chosen(kit.env)
-    return f"in {kit.env}, mail goes to {mail_goes} and SMS to {sms_goes}; only outbox keeps them"
+    mail_by = kit.config.table("mail", MailSettings).chosen(kit.env)
+    sms_by = kit.config.table("sms", SmsSettings).chosen(kit.env)
+    return f'in {kit.env} the transport of mail is "{mail_by}", of SMS "{sms_by}"; only "outbox" keeps them'
 
 
 def _line(message: SentMessage) -> str:
