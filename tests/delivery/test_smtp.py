@@ -1,22 +1,34 @@
 """Mail against a real SMTP server: what arrives, and what each refusal means."""
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from email import message_from_bytes
+from email.policy import SMTPUTF8
 from pathlib import Path
 from typing import Any
 
 import pytest
 from delivery_server import Inbox, Kits, OnePassword
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from corekit import Corekit
 from corekit.contracts.delivery import Gone, Mail, MailSender, Outcome, Rejected, Retry, Sent, Throttled
+from corekit.delivery import MailSettings
+from corekit.delivery.checks import demand_mail
+from corekit.delivery.smtp import compose
 from corekit.errors import InsideContext, Invalid
 from corekit.testing import FakeClock, free_port
 
 MAIL = Mail(to="ann@example.org", subject="Your code", text="It is 123456.\n")
+HEADERS = [
+    *("from", "to", "subject", "date", "message-id", "auto-submitted"),
+    *("content-type", "content-transfer-encoding", "mime-version", "content-language"),
+]
 MINUTE, FIVE = timedelta(minutes=1), timedelta(minutes=5)
 
 
@@ -133,6 +145,9 @@ async def test_a_greeting_that_refuses_is_not_the_mails_fault(kits: Kits, inbox:
         ({"subject": "Hello\r\nBcc: eve@example.org"}, "/subject"),
         ({"subject": "Hello\n\n<script>"}, "/subject"),
         ({"subject": "Hello\u2028there"}, "/subject"),
+        ({"subject": "=?utf-8?q?=0d=0aBcc=3a_eve=40example.org?= Hello 🎉"}, "/subject"),
+        ({"to": "=?utf-8?q?=0d=0aBcc=3a?=@example.org"}, "/to"),
+        ({"locale": "=?utf-8?b?DQpCY2M6?="}, "/locale"),
         ({"subject": ""}, "/subject"),
         ({"subject": "x" * 501}, "/subject"),
         ({"text": ""}, "/text"),
@@ -147,6 +162,16 @@ async def test_nothing_gets_into_the_headers(kit: Corekit, inbox: Inbox, change:
         await send(kit, Mail(**given))
     assert raised.value.extensions["pointer"] == pointer
     assert inbox.got == []
+
+
+@given(st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("=?_:qQbB \r\n")), min_size=1, max_size=120))
+@example("=? ?= =?utf-8?q?x?=")
+def test_whatever_passes_as_a_subject_is_one_header(subject: str) -> None:
+    mail = Mail(to=MAIL.to, subject=subject, text=MAIL.text)
+    with contextlib.suppress(Invalid):
+        demand_mail(mail)
+        written = compose(MailSettings(from_address="app@example.com"), mail, "name", FakeClock().now()).as_bytes()
+        assert [name.lower() for name in message_from_bytes(written, policy=SMTPUTF8)] == HEADERS
 
 
 async def test_lines_of_the_text_are_no_commands(kit: Corekit, inbox: Inbox) -> None:

@@ -5,11 +5,13 @@ import re
 from corekit.contracts.delivery import Mail, Sms
 from corekit.errors import Invalid
 
-# Line breaks of any kind and other control characters: in a header, or a command, they would begin another one.
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Line breaks of any kind and other control characters would begin another header or command. So would an encoded word
+# (RFC 2047) that spells them: the standard library decodes it where a plain text is meant, and writes what it says.
+UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|=\?.*\?=")
 _ATOM = r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f-\x9f]+"
 ADDRESS = re.compile(rf"(?=.{{3,255}}\Z){_ATOM}@{_ATOM}")
 NUMBER = re.compile(r"[1-9][0-9]{1,14}")
+_PLAIN = "without control characters and encoded words"
 MAX_SUBJECT, MAX_BODY, MAX_SMS, MAX_LABEL = 500, 1_000_000, 1_600, 100
 
 
@@ -20,10 +22,10 @@ def demand_mail(mail: Mail) -> None:
         Invalid: naming the field.
 
     """
-    if not ADDRESS.fullmatch(mail.to):
+    if UNFIT.search(mail.to) or not ADDRESS.fullmatch(mail.to):
         raise Invalid("expected one e-mail address, of at most 255 characters", pointer="/to")
-    if UNPRINTABLE.search(mail.subject) or not 0 < len(mail.subject) <= MAX_SUBJECT:
-        raise Invalid(f"expected one line of 1 to {MAX_SUBJECT} characters", pointer="/subject")
+    if UNFIT.search(mail.subject) or not 0 < len(mail.subject) <= MAX_SUBJECT:
+        raise Invalid(f"expected one line of 1 to {MAX_SUBJECT} characters, {_PLAIN}", pointer="/subject")
     if not mail.text:
         raise Invalid("expected a text, also beside HTML", pointer="/text")
     _demand_short("text", mail.text, MAX_BODY)
@@ -48,8 +50,8 @@ def demand_sms(sms: Sms) -> None:
 
 def _demand_labels(message: Mail | Sms) -> None:
     for name, label in (("kind", message.kind), ("locale", message.locale)):
-        if UNPRINTABLE.search(label):
-            raise Invalid("expected one line without control characters", pointer=f"/{name}")
+        if UNFIT.search(label):
+            raise Invalid(f"expected one line {_PLAIN}", pointer=f"/{name}")
         _demand_short(name, label, MAX_LABEL)
 
 

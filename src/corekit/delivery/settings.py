@@ -1,9 +1,11 @@
 """What an operator may say about mail and SMS."""
 
+from email.errors import MessageError
+from email.headerregistry import Address
 from pathlib import Path
 from typing import Literal
 
-from corekit.delivery.checks import ADDRESS, UNPRINTABLE
+from corekit.delivery.checks import ADDRESS, UNFIT
 from corekit.errors import ConfigError
 from corekit.settings import Secret, Settings
 
@@ -53,10 +55,10 @@ class MailSettings(Settings, frozen=True):
             (self.port is not None and not 0 < self.port <= MAX_PORT, f"port must be 1 to {MAX_PORT}"),
             (not 0 < self.timeout <= MAX_TIMEOUT, f"timeout must be more than 0 and at most {MAX_TIMEOUT} seconds"),
             (
-                not (ADDRESS.fullmatch(self.from_address) and self.from_address.isascii()),
+                not _may_send(self.from_address),
                 "from_address is required where mail goes by SMTP: one plain address, as in app@example.com",
             ),
-            (UNPRINTABLE.search(self.from_name), "from_name must be one line without control characters"),
+            (UNFIT.search(self.from_name), "from_name must be one line without control characters and encoded words"),
             (self.ca_file is not None and not self.ca_file.is_file(), f"ca_file: no file at {self.ca_file}"),
             (bool(self.username) != self._signs_in, "username and password belong together: set both or neither"),
             (
@@ -81,6 +83,16 @@ class SmsSettings(Settings, frozen=True):
 
         """
         return _chosen("sms", self.transport, env)
+
+
+def _may_send(address: str) -> bool:
+    if UNFIT.search(address) or not (address.isascii() and ADDRESS.fullmatch(address)):
+        return False
+    try:
+        Address(addr_spec=address)
+    except (ValueError, MessageError):
+        return False
+    return True
 
 
 def _chosen(table: str, transport: Literal["auto", "smtp", "outbox", "off"], env: str) -> Transport:
