@@ -125,6 +125,23 @@ def handlers_of(plugins: Iterable[Plugin[Any] | Upkeep]) -> Handlers:
     return found
 
 
+def purposes_of(plugins: Iterable[Plugin[Any]], core: Mapping[str, str]) -> Mapping[str, str]:
+    """Collect what is elevated for, by the core and by each plugin below its own name.
+
+    Raises:
+        PluginError: a plugin declares a purpose under a name that is not its own.
+
+    """
+    declared = dict(core)
+    for plugin in plugins:
+        declared[plugin.name] = f"Jobs and listeners of {plugin.name}."
+        for purpose, sentence in plugin.purposes.items():
+            if purpose != plugin.name and not purpose.startswith(f"{plugin.name}."):
+                raise PluginError(f"plugin {plugin.name}: purpose {purpose!r} must begin with '{plugin.name}.'")
+            declared[purpose] = sentence
+    return declared
+
+
 def known_tags(handlers: Handlers) -> frozenset[str]:
     """Name every event and job that this process has code for."""
     return frozenset(handlers.jobs) | frozenset(handlers.listeners) | frozenset(_tags(Event))

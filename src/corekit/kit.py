@@ -1,7 +1,7 @@
 """The kit: plugins assembled around one database, started and stopped together. Nothing here is global."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, cast
 from sqlalchemy import text
 from typing_extensions import TypeForm
 
-from corekit.assembly import discover, handlers_of, known_tags, migrations_of, order, versions
+from corekit.assembly import discover, handlers_of, known_tags, migrations_of, order, purposes_of, versions
 from corekit.context import NOBODY, Actor, Caller, Client, Context, Kit
 from corekit.contracts.auth import Denied, authenticate
 from corekit.data import Base, Database, DatabaseSettings, Keyring, Lane, LaneSpec
@@ -98,7 +98,7 @@ class Corekit(Kit):
             self.hooks.register(plugin, plugin.name)
         self.handlers = handlers_of((Upkeep(), *self.plugins))
         self.job_engine: JobEngine = make_engine(self.handlers, self.jobs)
-        self.purposes = _purposes(self.plugins)
+        self.purposes = purposes_of(self.plugins, PURPOSES)
         for handler in self.handlers.jobs.values():
             self.demand_purpose(handler.purpose)
         folders = {p.name: p.migrations for p in self.plugins if p.migrations}
@@ -288,14 +288,3 @@ def _database(given: str | DatabaseSettings | None, config: Config) -> DatabaseS
     if isinstance(given, DatabaseSettings):
         return given
     return DatabaseSettings(url=given) if given else config.table("database", DatabaseSettings)
-
-
-def _purposes(plugins: Sequence[Plugin[Any]]) -> Mapping[str, str]:
-    declared = dict(PURPOSES)
-    for plugin in plugins:
-        declared[plugin.name] = f"Jobs and listeners of {plugin.name}."
-        for purpose, sentence in plugin.purposes.items():
-            if purpose != plugin.name and not purpose.startswith(f"{plugin.name}."):
-                raise PluginError(f"plugin {plugin.name}: purpose {purpose!r} must begin with '{plugin.name}.'")
-            declared[purpose] = sentence
-    return declared
