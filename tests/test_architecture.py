@@ -11,10 +11,10 @@ from typing import Any
 
 from corekit import Corekit, Plugin
 from corekit.assembly import discover
+from corekit.built_in import PURPOSES
 from corekit.data import Base
 from corekit.errors import PREFIX, Problem
 from corekit.hooks import _SPEC
-from corekit.kit import PURPOSES
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py")) + sorted((ROOT / "plugins").glob("*/src/**/*.py"))
@@ -197,10 +197,12 @@ def test_purposes_are_few_and_each_says_why(tmp_path: Path) -> None:
         "auth",
         "auth.authenticate",
         "auth.directory",
+        "auth.import",
         "auth.keys",
         "auth.prune",
         "auth.sign-in",
         "chat",
+        "corekit.audit",
         "corekit.delivery",
         "corekit.jobs",
         "corekit.keyring",

@@ -10,10 +10,11 @@ import pytest
 
 from corekit import Plugin, Secret, Settings
 from corekit.assembly import discover
+from corekit.built_in import TABLES
 from corekit.data import DatabaseSettings
 from corekit.data.crypto import KeyringSettings
 from corekit.errors import ConfigError, PluginError
-from corekit.kit import TABLES, KitSettings
+from corekit.kit import KitSettings
 from corekit.settings import Config
 
 

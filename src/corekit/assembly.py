@@ -6,11 +6,11 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 from corekit.errors import PluginError
 from corekit.events import Event, listened, tag_of
-from corekit.jobs import Handler, Handlers, Upkeep
+from corekit.jobs import Handler, Handlers
 from corekit.jobs.marks import marked
 from corekit.plugin import Plugin
 
@@ -97,7 +97,16 @@ def _by_name(plugins: Iterable[Plugin[Any]]) -> dict[str, Plugin[Any]]:
     return found
 
 
-def handlers_of(plugins: Iterable[Plugin[Any] | Upkeep]) -> Handlers:
+class Bearer(Protocol):
+    """Who has marked methods: a plugin, or a part of the core."""
+
+    @property
+    def name(self) -> str:
+        """What the handlers' names begin with."""
+        ...
+
+
+def handlers_of(plugins: Iterable[Bearer]) -> Handlers:
     """Collect every listener, job and schedule of the plugins."""
     found = Handlers()
     for plugin in plugins:

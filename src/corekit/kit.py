@@ -11,6 +11,7 @@ from sqlalchemy import text
 from typing_extensions import TypeForm
 
 from corekit.assembly import discover, handlers_of, known_tags, migrations_of, order, purposes_of, versions
+from corekit.built_in import PURPOSES, TABLES, BuiltIn
 from corekit.context import NOBODY, Actor, Caller, Client, Context, Kit
 from corekit.contracts.auth import Denied, authenticate
 from corekit.data import Base, Database, DatabaseSettings, Keyring, Lane, LaneSpec
@@ -19,17 +20,11 @@ from corekit.data.crypto.columns import KEYS
 from corekit.data.lanes import lanes_for
 from corekit.data.people import DataKeys
 from corekit.data.policy import policies
-from corekit.data.redis import Redis
 from corekit.data.schema import Schema
-from corekit.delivery import PURPOSE as DELIVERY_PURPOSE
-from corekit.delivery import make_senders
 from corekit.errors import ConfigError, PluginError, Unauthenticated
-from corekit.guard import PURPOSE as LIMITS_PURPOSE
-from corekit.guard import Limits, LimitSettings, make_limits
 from corekit.hooks import Hooks
-from corekit.jobs import JobEngine, JobSettings, Upkeep, make_engine, start_jobs
+from corekit.jobs import JobEngine, JobSettings, make_engine, start_jobs
 from corekit.jobs.listeners import Listeners
-from corekit.jobs.runner import PURPOSE as JOBS_PURPOSE
 from corekit.plugin import Plugin
 from corekit.settings import Config, Settings
 from corekit.values import Clock, SystemClock
@@ -39,17 +34,8 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
-# The core's tables; a plugin has its name.
-TABLES = ("kit", "database", "web", "jobs", "access", "keyring", "limits", "logs", "mail", "redis", "sms")
 RESERVED = frozenset((*TABLES, "core", "corekit", "env"))
 CHALLENGE = 'Bearer error="invalid_token"'  # RFC 6750 §3.1
-KEYRING_PURPOSE = "corekit.keyring"
-PURPOSES = {
-    DELIVERY_PURPOSE: "What would be sent is kept for developers, and shown to them.",
-    JOBS_PURPOSE: "The worker moves, claims and finishes jobs of everybody.",
-    KEYRING_PURPOSE: "Keys are wrapped and values sealed again under the active key of the keyring.",
-    LIMITS_PURPOSE: "Rate limits are counted before anybody is known.",
-}
 
 
 class KitSettings(Settings, frozen=True):
@@ -86,9 +72,9 @@ class Corekit(Kit):
         self.settings = self.config.table("kit", KitSettings)
         self.access = self.config.table("access", AccessSettings)
         self.jobs = self.config.table("jobs", JobSettings)
-        self.redis = Redis.of(self.config)
-        self._senders = make_senders(self, self.config, [each for plugin in plugins for each in plugin.provides])
-        self.plugins = order(plugins, (Limits, *self._senders))
+        self._built_in = BuiltIn(self, self.config, [each for plugin in plugins for each in plugin.provides])
+        self.redis = self._built_in.redis
+        self.plugins = order(plugins, self._built_in.contracts)
         _configure(self.plugins, self.config)
         folder = Path(data_dir) if data_dir is not None else self.settings.data_dir
         self.database = Database(_database(database, self.config), folder)
@@ -96,7 +82,7 @@ class Corekit(Kit):
         self.hooks = Hooks()
         for plugin in self.plugins:
             self.hooks.register(plugin, plugin.name)
-        self.handlers = handlers_of((Upkeep(), *self.plugins))
+        self.handlers = handlers_of((*self._built_in.upkeep, *self.plugins))
         self.job_engine: JobEngine = make_engine(self.handlers, self.jobs)
         self.purposes = purposes_of(self.plugins, PURPOSES)
         for handler in self.handlers.jobs.values():
@@ -246,9 +232,8 @@ class Corekit(Kit):
         await listeners.announce(self)
         if self.redis is not None:
             stack.push_async_callback(self.redis.stop)
-        self.provide(Limits, make_limits(self, self.config.table("limits", LimitSettings), self.redis))
-        for contract, sender in self._senders.items():
-            self.provide(contract, sender)
+        for contract, service in self._built_in.services(self).items():
+            self.provide(contract, service)
         for plugin in self.plugins:
             await stack.enter_async_context(plugin.lifespan(self))
             for contract in plugin.provides:

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import registry
 
+from corekit.built_in import KEYRING_PURPOSE
 from corekit.cli.options import configuration, load, run
 from corekit.data import Base
 from corekit.data.crypto import keyfile
 from corekit.data.crypto.rotation import Count, count, steps
 from corekit.errors import ConfigError
-from corekit.kit import KEYRING_PURPOSE, Corekit
+from corekit.kit import Corekit
 
 _PAUSE = 0.02  # seconds between batches, in which a server on the same SQLite file gets the writing slot
 
