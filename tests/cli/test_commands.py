@@ -185,7 +185,7 @@ def test_migrate_up_status_and_down(database_url: str, tmp_path: Path) -> None:
 
     before = migrate("status")
     assert before.returncode == 3
-    assert before.stderr.startswith("corekit: pending: core_0004, auth_")
+    assert before.stderr.startswith("corekit: pending: core_0005, auth_")
     assert "chat - → chat_" in " ".join(before.stdout.split())
     up = migrate("up")
     assert (up.returncode, up.stdout.count("up to date")) == (0, up.stdout.count("\n")), up.stderr

@@ -8,8 +8,10 @@ from uuid import UUID
 
 import click
 
+from corekit.cli.audit import record
 from corekit.cli.options import configuration, load, run
 from corekit.context import Context
+from corekit.contracts.audit import Target
 from corekit.jobs.engine import Job, JobEngine, State, Which
 from corekit.jobs.runner import system
 from corekit.kit import Corekit
@@ -68,7 +70,7 @@ def list_(which: Which, kit: Corekit, states: tuple[State, ...]) -> None:
 def retry(which: Which, kit: Corekit, *, everything: bool) -> None:
     """Run buried jobs again, with all their attempts. A job whose key is open again stays buried."""
     _demand_choice(which, everything=everything)
-    _say(run(_with(kit, lambda engine, ctx: engine.retry(ctx, which))), "queued again")
+    _say(run(_audited(kit, which, "jobs.retried", lambda engine, ctx: engine.retry(ctx, which))), "queued again")
 
 
 @jobs.command()
@@ -76,7 +78,7 @@ def retry(which: Which, kit: Corekit, *, everything: bool) -> None:
 def bury(which: Which, kit: Corekit) -> None:
     """Put queued jobs aside; `retry` brings them back. Running ones are left alone."""
     _demand_choice(which)
-    _say(run(_with(kit, lambda engine, ctx: engine.bury_queued(ctx, which))), "buried")
+    _say(run(_audited(kit, which, "jobs.buried", lambda engine, ctx: engine.bury_queued(ctx, which))), "buried")
 
 
 @jobs.command()
@@ -89,7 +91,7 @@ def drop(which: Which, kit: Corekit, states: tuple[State, ...], *, yes: bool) ->
     _demand_choice(which)
     if not yes:
         raise click.UsageError("this deletes jobs for good; say --yes if you mean it")
-    _say(run(_with(kit, lambda engine, ctx: engine.drop(ctx, which))), "dropped")
+    _say(run(_audited(kit, which, "jobs.dropped", lambda engine, ctx: engine.drop(ctx, which))), "dropped")
 
 
 async def _with(kit: Corekit, do: Callable[[JobEngine, Context], Awaitable[Any]]) -> Any:
@@ -97,6 +99,21 @@ async def _with(kit: Corekit, do: Callable[[JobEngine, Context], Awaitable[Any]]
         await kit.schema.demand_current()
         async with system(kit).begin() as ctx:
             return await do(kit.job_engine, ctx)
+
+
+async def _audited(kit: Corekit, which: Which, action: str, do: Callable[[JobEngine, Context], Awaitable[int]]) -> int:
+    """Change jobs, and write down how many and which were meant; nothing where there was none."""
+    said = {"listener": which.listener, "states": which.states, "named": len(which.ids)}
+    target = Target("job", next(iter(which.ids))) if len(which.ids) == 1 else None
+
+    async def both(engine: JobEngine, ctx: Context) -> int:
+        count = await do(engine, ctx)
+        if count:
+            await record(ctx, action, {"count": count} | {key: value for key, value in said.items() if value}, target)
+        return count
+
+    found: int = await _with(kit, both)
+    return found
 
 
 def _demand_choice(which: Which, *, everything: bool = False) -> None:

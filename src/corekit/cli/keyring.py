@@ -8,6 +8,7 @@ import click
 from sqlalchemy.orm import registry
 
 from corekit.built_in import KEYRING_PURPOSE
+from corekit.cli.audit import record
 from corekit.cli.options import configuration, load, run
 from corekit.data import Base
 from corekit.data.crypto import keyfile
@@ -104,7 +105,10 @@ async def _status(kit: Corekit) -> Mapping[str, Count]:
 async def _rotate(kit: Corekit, say: Callable[[str], None]) -> int:
     async with kit.database:
         await kit.schema.demand_current()
-        return await rotating(kit, say)
+        failed = await rotating(kit, say)
+        async with kit.caller().system(KEYRING_PURPOSE).begin() as ctx:
+            await record(ctx, "keyring.rotated", {"active": kit.keyring.active, "failed": failed})
+        return failed
 
 
 async def rotating(kit: Corekit, say: Callable[[str], None], tables: registry = Base.registry) -> int:

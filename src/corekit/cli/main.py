@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 from sqlalchemy.exc import DBAPIError
 
+from corekit.cli.audit import audit
 from corekit.cli.config import config
 from corekit.cli.describe import openapi, plugins
 from corekit.cli.dev import dev
@@ -39,7 +40,7 @@ def cli() -> None:
     """
 
 
-for command in (serve, worker, migrate, jobs, mail, keyring, plugins, config, openapi, dev):
+for command in (serve, worker, migrate, jobs, audit, mail, keyring, plugins, config, openapi, dev):
     cli.add_command(command)
 
 

@@ -184,4 +184,4 @@ async def test_a_rebuild_that_leaves_rows_pointing_nowhere_changes_nothing(tmp_p
         ):
             await one.up()
         assert await rows(base) == before
-        assert (await one.status()).pending == ("core_0004", "notes_0002")
+        assert (await one.status()).pending == ("core_0005", "notes_0002")
