@@ -61,7 +61,7 @@ def kit_of(env: str, *plugins: Any, **tables: dict[str, Any]) -> Corekit:
 
 
 def kinds(kit: Corekit) -> dict[Any, type[Any]]:
-    return {contract: type(sender) for contract, sender in kit._senders.items()}
+    return {contract: type(sender) for contract, sender in kit._built_in._senders.items()}
 
 
 @pytest.mark.parametrize(

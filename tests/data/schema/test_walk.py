@@ -63,7 +63,7 @@ async def test_rows_survive_a_table_that_is_rebuilt_below_them(database: Databas
     """SQLite drops a column by making the table again: what refers to it must not go with the old one."""
     notes = write(tmp_path / "notes", "notes", PARENT_AND_CHILD, WIDEN, FILL, INDEX)
     async with opened(database, tmp_path) as base:
-        assert await walk(base, schema(base, notes=notes)) == 8
+        assert await walk(base, schema(base, notes=notes)) == 9
 
 
 async def test_the_how_to_tells_the_truth(database: DatabaseSettings, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ async def test_the_how_to_tells_the_truth(database: DatabaseSettings, tmp_path: 
     async with opened(database, tmp_path) as base:
         one = schema(base, chat=folder)
         assert lint(one.revisions) == []
-        assert await walk(base, one) == 6
+        assert await walk(base, one) == 7
         await one.down("chat_0001")
         if base.dialect == "sqlite":
             (made,) = await execute(base, "SELECT sql FROM sqlite_master WHERE name = 'chat_message'")
