@@ -30,6 +30,7 @@ from corekit.contracts.auth.hooks import (
     Reject,
     UserDraft,
     authenticate,
+    custom_access_token,
     password_verification_attempt,
 )
 from corekit.contracts.auth.objects import Denied, DenyReason, EndReason, SessionInfo, TokenPair, User
@@ -70,5 +71,6 @@ __all__ = [
     "UserDeleted",
     "UserDraft",
     "authenticate",
+    "custom_access_token",
     "password_verification_attempt",
 ]
