@@ -90,7 +90,7 @@ class Confirming:
         """Begin the session that a code leads to."""
         session, key = await self._sessions.begin(ctx, user, method)
         await ctx.session.flush()
-        return self._tokens.grant(user, identities, session, key, ctx.now())
+        return await self._tokens.grant(ctx, user, identities, session, key)
 
     async def _first(self, ctx: Context, user: UserRow, identities: list[IdentityRow], kind: TokenKind) -> None:
         user.email_confirmed_at = user.updated_at = ctx.now()

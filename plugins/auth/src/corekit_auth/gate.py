@@ -9,12 +9,15 @@ from sqlalchemy import select
 from corekit.context import Actor, Caller, Kit, Proof
 from corekit.contracts.auth import Denied
 from corekit_auth.errors import BadJwt, NoAuthorization
+from corekit_auth.keys import Keys
+from corekit_auth.legacy_keys import LegacyKeys
 from corekit_auth.lru import Recent
 from corekit_auth.models import SessionRow, UserRow
 from corekit_auth.purposes import AUTHENTICATE
 from corekit_auth.revocations import Revocations
+from corekit_auth.service_keys import PREFIX, ServiceKeys
 from corekit_auth.settings import AuthSettings
-from corekit_auth.verifier import TOKEN_MAX, Claims, InvalidToken, Verifier
+from corekit_auth.verifier import TOKEN_MAX, Claims, InvalidToken, UnknownKey
 
 
 class _Known:
@@ -24,7 +27,7 @@ class _Known:
 
     def __init__(self, claims: Claims) -> None:
         self.actor = _actor(claims)
-        self.expires = claims.exp
+        self.expires = datetime.fromtimestamp(claims.exp, UTC)
         self.session_id = claims.session_id
         self.epoch = -1
 
@@ -32,18 +35,33 @@ class _Known:
 class Gate:
     """Checks tokens: signatures once, revocations whenever something was revoked."""
 
-    def __init__(self, kit: Kit, settings: AuthSettings, verifier: Verifier, revocations: Revocations) -> None:
+    def __init__(
+        self,
+        kit: Kit,
+        settings: AuthSettings,
+        *,
+        keys: Keys,
+        revocations: Revocations,
+        service_keys: ServiceKeys,
+    ) -> None:
         self._kit = kit
-        self._verifier = verifier
+        self._keys = keys
+        self._service_keys = service_keys
+        self._legacy = LegacyKeys(kit, settings, keys)
+        self._verifier = keys.verifier(settings, now=lambda: kit.clock.now().timestamp())
         self._revocations = revocations
-        self._recent: Recent[_Known] = Recent(settings.token_cache)
+        self._size = settings.token_cache
+        self._forget()
+        keys.follow(self._forget)
 
     async def authenticate(self, token: str) -> Actor | Denied | None:
         """Tell who a token speaks for; None = not ours, Denied = ours and refused."""
+        if token.startswith(PREFIX):
+            return await self._service_keys.authenticate(token)
         try:
             known = self._known(token)
         except InvalidToken as error:
-            return None if error.reason == "foreign" else Denied(error.reason)
+            return await self._refused(token, error)
         if self._revocations.stale:
             return await self._from_row(known)
         if known.epoch != self._revocations.epoch:
@@ -51,6 +69,14 @@ class Gate:
                 return Denied("revoked")
             known.epoch = self._revocations.epoch
         return known.actor
+
+    async def _refused(self, token: str, error: InvalidToken) -> Actor | Denied | None:
+        """Answer for what is no good access token: its key may be newer than our last look, or it is a service's."""
+        if isinstance(error, UnknownKey) and error.reason == "invalid" and await self._keys.look_again():
+            return await self.authenticate(token)  # the next look is not so soon
+        if service := self._legacy.find(token):
+            return service
+        return None if error.reason == "foreign" else Denied(error.reason)
 
     def bearer(self, token: str) -> Actor:
         """Tell who a token speaks for, on a route that reads the session itself.
@@ -68,6 +94,32 @@ class Gate:
             ended = error.reason == "expired"
             raise BadJwt(f"{BadJwt.title}, token has invalid claims: token is expired" if ended else "") from None
 
+    async def service(self, text: str) -> Actor | None:
+        """Tell which service shows a key; None = it is no service's key.
+
+        Raises:
+            BadJwt: the key is unknown, revoked or at its end.
+
+        """
+        if not text.startswith(PREFIX):
+            return self._legacy.find(text)
+        answer = await self._service_keys.authenticate(text)
+        if isinstance(answer, Denied):
+            raise BadJwt(f"invalid service key: it is {answer.reason}")
+        return answer
+
+    def ours(self, token: str) -> bool:
+        """Tell whether a token is one of ours, good or not."""
+        try:
+            self._known(token)
+        except InvalidToken as error:
+            return error.reason != "foreign"
+        return True
+
+    def _forget(self) -> None:
+        """Check every token again: a key may be gone."""
+        self._recent: Recent[_Known] = Recent(self._size)
+
     def _known(self, token: str) -> _Known:
         if len(token) > TOKEN_MAX:
             raise InvalidToken("foreign")
@@ -76,7 +128,7 @@ class Gate:
         if known is None:
             known = _Known(self._verifier.decode(token))
             self._recent.put(digest, known)
-        elif known.expires <= self._kit.clock.now().timestamp():
+        elif known.expires <= self._kit.clock.now():
             raise InvalidToken("expired")
         return known
 

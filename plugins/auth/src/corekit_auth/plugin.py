@@ -12,11 +12,13 @@ from corekit.hooks import implements
 from corekit.jobs import job, schedule
 from corekit.plugin import Kit, Plugin
 from corekit_auth.hashing import Hasher
+from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
 from corekit_auth.pruning import prune
-from corekit_auth.purposes import PRUNE, PURPOSES, SEND_CODE
+from corekit_auth.purposes import KEYS, PRUNE, PURPOSES, SEND_CODE
 from corekit_auth.revocations import Revocations
 from corekit_auth.service import AuthService
+from corekit_auth.service_keys import ServiceKeys
 from corekit_auth.settings import AuthSettings
 
 
@@ -38,9 +40,18 @@ class AuthPlugin(Plugin[AuthSettings]):
         self.settings.check(kit.env)
         keys = await Keys.load(kit)
         hasher, revocations = Hasher(self.settings), Revocations(kit, self.settings)
+        service_keys = ServiceKeys(kit)
+        revocations.follow(keys.look)
+        revocations.follow(service_keys.write_down)
         await revocations.start()
         self._service = AuthService(
-            kit, self.settings, keys=keys, hasher=hasher, revocations=revocations, send_code=self.send_code
+            kit,
+            self.settings,
+            keys=keys,
+            hasher=hasher,
+            revocations=revocations,
+            service_keys=service_keys,
+            send_code=self.send_code,
         )
         kit.provide(Auth, self._service)
         kit.provide(AuthService, self._service)
@@ -50,6 +61,7 @@ class AuthPlugin(Plugin[AuthSettings]):
             self._service = None
             await revocations.stop()
             hasher.close()
+            await service_keys.write_down()
 
     @implements(authenticate)
     async def authenticate(self, token: str, caller: Caller) -> Actor | Denied | None:  # noqa: ARG002  # the hook's shape
@@ -66,6 +78,18 @@ class AuthPlugin(Plugin[AuthSettings]):
     async def prune(self, ctx: Context) -> None:
         """Keep the tables of revocations and failures as small as what they still say."""
         await prune(ctx, self.settings)
+
+    @schedule("41 4 * * *", tag="auth.keys", purpose=KEYS)
+    async def tend_keys(self, ctx: Context) -> None:
+        """Rotate the signing key once it is old enough, and retire those whose tokens have all ended."""
+        await KeyRing(self.settings).tend(ctx)
+
+    @classmethod
+    def commands(cls) -> Sequence[Any]:
+        """Return `corekit auth …`."""
+        from corekit_auth.commands import keys  # noqa: PLC0415  # only the command line needs them
+
+        return [keys]
 
     def routes(self) -> Sequence[Any]:
         """Return the routes below the prefix."""

@@ -8,10 +8,12 @@ from uuid import UUID
 from corekit.context import Actor, Caller, Context, Kit
 from corekit.contracts.auth import Auth, Denied, EndReason, SessionInfo, TokenPair, User
 from corekit_auth.accounts import Accounts, Changes
+from corekit_auth.admission import Admission
 from corekit_auth.errors import EmailNotConfirmed, UserNotFound
 from corekit_auth.flows import Pkce
 from corekit_auth.gate import Gate, session_of
 from corekit_auth.hashing import Hasher
+from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
 from corekit_auth.objects import Grant, UserObject
 from corekit_auth.one_time import OneTime
@@ -19,6 +21,7 @@ from corekit_auth.parts import Parts
 from corekit_auth.purposes import DIRECTORY
 from corekit_auth.refreshing import Refreshing
 from corekit_auth.revocations import Revocations
+from corekit_auth.service_keys import ServiceKeys
 from corekit_auth.settings import AuthSettings
 from corekit_auth.sign_in import SignIn
 from corekit_auth.sign_up import SignUp
@@ -39,14 +42,17 @@ class AuthService(Auth):
         hasher: Hasher,
         revocations: Revocations,
         send_code: Callable[..., Awaitable[None]],
+        service_keys: ServiceKeys,
     ) -> None:
-        verifier = keys.verifier(settings, now=lambda: kit.clock.now().timestamp())
         self.settings = settings
         self.keys = keys
         self.parts = parts = Parts.of(
             kit, settings, keys=keys, hasher=hasher, revocations=revocations, send_code=send_code
         )
-        self._gate = Gate(kit, settings, verifier, revocations)
+        self._gate = Gate(kit, settings, keys=keys, revocations=revocations, service_keys=service_keys)
+        self.key_ring = KeyRing(settings)
+        self.service_keys = service_keys
+        self.admission = Admission(parts, self._gate)
         self._users, self._sessions, self._tokens = parts.users, parts.sessions, parts.tokens
         self._sign_up = SignUp(parts)
         self._sign_in = SignIn(parts)
@@ -103,7 +109,7 @@ class AuthService(Auth):
         if user is None:
             raise UserNotFound
         session, key = await self._sessions.begin(ctx, user, method)
-        return _pair(self._tokens.grant(user, [], session, key, ctx.now()))
+        return _pair(await self._tokens.grant(ctx, user, [], session, key))
 
     async def authenticate(self, token: str) -> Actor | Denied | None:
         """Tell who a token speaks for; None = not ours, Denied = ours and refused."""

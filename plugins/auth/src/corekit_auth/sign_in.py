@@ -86,7 +86,7 @@ class SignIn:
             session, key = await self._sessions.begin(ctx, user, "password")
             identities = await self._users.identities(ctx, user.id)
             await self._failures.forget(ctx, PASSWORD, bucket)
-        return self._tokens.grant(user, identities, session, key, caller.kit.clock.now())
+            return await self._tokens.grant(ctx, user, identities, session, key)
 
 
 def bucket_of(address: str, device: bytes | None) -> str:

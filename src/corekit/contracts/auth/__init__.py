@@ -32,6 +32,7 @@ from corekit.contracts.auth.hooks import (
     after_user_created,
     authenticate,
     before_user_created,
+    custom_access_token,
     password_verification_attempt,
     send_email,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "after_user_created",
     "authenticate",
     "before_user_created",
+    "custom_access_token",
     "password_verification_attempt",
     "send_email",
 ]

@@ -94,3 +94,8 @@ async def send_email(mail: OutgoingMail, caller: Caller) -> object | None:
 @hookspec
 async def password_verification_attempt(attempt: Attempt, ctx: Context) -> Reject | None:
     """See each password of a known account that was checked, right or wrong, and refuse it. The first answer counts."""
+
+
+@hookspec
+async def custom_access_token(claims: dict[str, Any], ctx: Context) -> dict[str, Any] | None:
+    """Add claims to an access token before it is signed; those of the protocol stay as they are."""

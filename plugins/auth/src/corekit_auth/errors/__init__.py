@@ -7,13 +7,13 @@ from corekit_auth.errors.codes import (
     EmailDisabled,
     FlowStateExpired,
     FlowStateNotFound,
-    HookTimeout,
     OtpDisabled,
     OtpExpired,
     OverEmailRate,
     ReauthenticationNotValid,
     UnconfirmedAddress,
 )
+from corekit_auth.errors.keys import HookTimeout, HookTimeoutAtRefresh, KeyNotFound
 from corekit_auth.errors.sessions import (
     AnonymousDisabled,
     BadJwt,
@@ -68,8 +68,10 @@ __all__ = [
     "FlowStateExpired",
     "FlowStateNotFound",
     "HookTimeout",
+    "HookTimeoutAtRefresh",
     "InsufficientAal",
     "InvalidCredentials",
+    "KeyNotFound",
     "MetadataTooLarge",
     "NoAuthorization",
     "NotAdmin",

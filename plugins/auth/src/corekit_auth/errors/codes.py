@@ -69,10 +69,3 @@ class UnconfirmedAddress(AuthProblem):
     """A code to an address of which nobody knows yet whether it is the owner's."""
 
     slug, status, title, error = "auth-unconfirmed-address", 422, "Email not confirmed", Code.EMAIL_NOT_CONFIRMED
-
-
-class HookTimeout(AuthProblem):
-    """A plugin's hook took too long."""
-
-    slug, status, error = "auth-hook-timeout", 422, Code.HOOK_TIMEOUT
-    title = "A hook did not answer in time"
