@@ -195,6 +195,7 @@ def test_purposes_are_few_and_each_says_why(tmp_path: Path) -> None:
     assert all(sentence.endswith(".") for sentence in kit.purposes.values())
     assert sorted(kit.purposes) == [
         "auth",
+        "auth.admin",
         "auth.authenticate",
         "auth.directory",
         "auth.keys",

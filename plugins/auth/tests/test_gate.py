@@ -67,7 +67,7 @@ async def test_the_longest_life_of_a_token_is_its_own(service: AuthService, sign
     assert await service.authenticate(token) == Denied("expired")
 
 
-@pytest.mark.parametrize("token", ["", "anon", "ck_svc_1_secret", "eyJhbGciOiJIUzI1NiJ9.e30.x", "ü" * 40, "x" * 20_000])
+@pytest.mark.parametrize("token", ["", "anon", "ck_svd_1_secret", "eyJhbGciOiJIUzI1NiJ9.e30.x", "ü" * 40, "x" * 20_000])
 async def test_a_foreign_token_is_for_others(service: AuthService, token: str) -> None:
     assert await service.authenticate(token) is None
 

@@ -13,6 +13,7 @@ from corekit_auth.lru import Recent
 from corekit_auth.models import SessionRow, UserRow
 from corekit_auth.purposes import AUTHENTICATE
 from corekit_auth.revocations import Revocations
+from corekit_auth.service_keys import PREFIX, ServiceKeys
 from corekit_auth.settings import AuthSettings
 from corekit_auth.verifier import TOKEN_MAX, Claims, InvalidToken, Verifier
 
@@ -32,14 +33,24 @@ class _Known:
 class Gate:
     """Checks tokens: signatures once, revocations whenever something was revoked."""
 
-    def __init__(self, kit: Kit, settings: AuthSettings, verifier: Verifier, revocations: Revocations) -> None:
+    def __init__(
+        self,
+        kit: Kit,
+        settings: AuthSettings,
+        verifier: Verifier,
+        revocations: Revocations,
+        service_keys: ServiceKeys,
+    ) -> None:
         self._kit = kit
+        self._service_keys = service_keys
         self._verifier = verifier
         self._revocations = revocations
         self._recent: Recent[_Known] = Recent(settings.token_cache)
 
     async def authenticate(self, token: str) -> Actor | Denied | None:
         """Tell who a token speaks for; None = not ours, Denied = ours and refused."""
+        if token.startswith(PREFIX):
+            return await self._service_keys.authenticate(token)
         try:
             known = self._known(token)
         except InvalidToken as error:
@@ -67,6 +78,30 @@ class Gate:
         except InvalidToken as error:
             ended = error.reason == "expired"
             raise BadJwt(f"{BadJwt.title}, token has invalid claims: token is expired" if ended else "") from None
+
+    def service_key(self, text: str) -> bool:
+        """Tell whether this is a service's key in form."""
+        return text.startswith(PREFIX)
+
+    async def service(self, text: str) -> Actor:
+        """Tell which service shows a key.
+
+        Raises:
+            BadJwt: the key is unknown, revoked or at its end.
+
+        """
+        answer = await self._service_keys.authenticate(text)
+        if isinstance(answer, Denied):
+            raise BadJwt(f"invalid service key: it is {answer.reason}")
+        return answer
+
+    def ours(self, token: str) -> bool:
+        """Tell whether a token is one of ours, good or not."""
+        try:
+            self._known(token)
+        except InvalidToken as error:
+            return error.reason != "foreign"
+        return True
 
     def _known(self, token: str) -> _Known:
         if len(token) > TOKEN_MAX:

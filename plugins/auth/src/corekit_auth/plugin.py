@@ -16,6 +16,7 @@ from corekit_auth.pruning import prune
 from corekit_auth.purposes import PRUNE, PURPOSES
 from corekit_auth.revocations import Revocations
 from corekit_auth.service import AuthService
+from corekit_auth.service_keys import ServiceKeys
 from corekit_auth.settings import AuthSettings
 
 
@@ -37,8 +38,12 @@ class AuthPlugin(Plugin[AuthSettings]):
         self.settings.check(kit.env)
         keys = await Keys.load(kit)
         hasher, revocations = Hasher(self.settings), Revocations(kit, self.settings)
+        service_keys = ServiceKeys(kit)
+        revocations.follow(service_keys.write_down)
         await revocations.start()
-        self._service = AuthService(kit, self.settings, keys=keys, hasher=hasher, revocations=revocations)
+        self._service = AuthService(
+            kit, self.settings, keys=keys, hasher=hasher, revocations=revocations, service_keys=service_keys
+        )
         kit.provide(Auth, self._service)
         kit.provide(AuthService, self._service)
         try:
@@ -47,6 +52,7 @@ class AuthPlugin(Plugin[AuthSettings]):
             self._service = None
             await revocations.stop()
             hasher.close()
+            await service_keys.write_down()
 
     @implements(authenticate)
     async def authenticate(self, token: str, caller: Caller) -> Actor | Denied | None:  # noqa: ARG002  # the hook's shape

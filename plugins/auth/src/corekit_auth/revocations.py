@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -31,6 +31,7 @@ class Revocations:
         self._ended: dict[UUID, datetime] = {}
         self._read_at = time.monotonic()
         self._task: asyncio.Task[None] | None = None
+        self._followers: list[Callable[[], Awaitable[None]]] = []
 
     def __contains__(self, session_id: UUID) -> bool:
         return session_id in self._ended
@@ -44,6 +45,10 @@ class Revocations:
         """Read everything that matters, then keep up."""
         await self.read(self._longest)
         self._task = asyncio.create_task(self._keep_up(), name="auth-revocations")
+
+    def follow(self, also: Callable[[], Awaitable[None]]) -> None:
+        """Call this too after each reading: for what else every process keeps up with."""
+        self._followers.append(also)
 
     async def stop(self) -> None:
         """End the reading."""
@@ -84,5 +89,7 @@ class Revocations:
                 # After a gap, everything since the last success is read again.
                 gap = timedelta(seconds=time.monotonic() - self._read_at)
                 await self.read(_OVERLAP + gap)
+                for also in self._followers:
+                    await also()
             except Exception as error:  # noqa: BLE001  # the poll goes on: meanwhile rows are read one by one
                 get_logger("corekit.auth").warning("revocations_not_read", error=type(error).__name__)

@@ -8,6 +8,7 @@ from uuid import UUID
 from corekit.context import Actor, Caller, Context, Kit
 from corekit.contracts.auth import Auth, Denied, EndReason, SessionInfo, TokenPair, User
 from corekit_auth.accounts import Accounts, Changes
+from corekit_auth.admission import Admission
 from corekit_auth.errors import UserNotFound
 from corekit_auth.gate import Gate, session_of
 from corekit_auth.hashing import Hasher
@@ -17,6 +18,7 @@ from corekit_auth.parts import Parts
 from corekit_auth.purposes import DIRECTORY
 from corekit_auth.refreshing import Refreshing
 from corekit_auth.revocations import Revocations
+from corekit_auth.service_keys import ServiceKeys
 from corekit_auth.settings import AuthSettings
 from corekit_auth.sign_in import SignIn
 from corekit_auth.sign_up import SignUp
@@ -29,13 +31,22 @@ class AuthService(Auth):
     """Accounts, sessions and tokens, without HTTP."""
 
     def __init__(
-        self, kit: Kit, settings: AuthSettings, *, keys: Keys, hasher: Hasher, revocations: Revocations
+        self,
+        kit: Kit,
+        settings: AuthSettings,
+        *,
+        keys: Keys,
+        hasher: Hasher,
+        revocations: Revocations,
+        service_keys: ServiceKeys,
     ) -> None:
         verifier = keys.verifier(settings, now=lambda: kit.clock.now().timestamp())
         self.settings = settings
         self.keys = keys
         self.parts = parts = Parts.of(kit, settings, keys=keys, hasher=hasher, revocations=revocations)
-        self._gate = Gate(kit, settings, verifier, revocations)
+        self._gate = Gate(kit, settings, verifier, revocations, service_keys)
+        self.service_keys = service_keys
+        self.admission = Admission(parts, self._gate)
         self._users, self._sessions, self._tokens = parts.users, parts.sessions, parts.tokens
         self._sign_up = SignUp(parts)
         self._sign_in = SignIn(parts)

@@ -1,6 +1,7 @@
 """What auth refuses, with GoTrue's codes: the routes write them in GoTrue's bodies, other wires as problems."""
 
 from corekit_auth.errors.base import AuthProblem, Code
+from corekit_auth.errors.keys import HookTimeout, HookTimeoutAtRefresh, KeyNotFound
 from corekit_auth.errors.sessions import (
     AnonymousDisabled,
     BadJwt,
@@ -49,8 +50,11 @@ __all__ = [
     "EmailExists",
     "EmailNotConfirmed",
     "FeatureDisabled",
+    "HookTimeout",
+    "HookTimeoutAtRefresh",
     "InsufficientAal",
     "InvalidCredentials",
+    "KeyNotFound",
     "MetadataTooLarge",
     "NoAuthorization",
     "NotAdmin",

@@ -7,10 +7,9 @@ from litestar import Response, route
 from litestar.enums import HttpMethod
 
 from corekit.web import Who
-from corekit_auth.errors import Code, FeatureDisabled, NotAdmin
+from corekit_auth.errors import Code, FeatureDisabled
+from corekit_auth.routes.admins import admin
 from corekit_auth.routes.envelope import Asked, refusal
-from corekit_auth.routes.user import signed_in
-from corekit_auth.service import AuthService
 from corekit_auth.settings import AuthSettings
 
 Answer = tuple[int, Code, str]
@@ -65,10 +64,7 @@ async def everything_else(request: Asked, caller: Who) -> Response[bytes]:
     """Say what is switched off; administrators' routes first ask who is there."""
     path = "/" + str(request.path_params.get("path", "")).strip("/")
     if _within(path, _ADMIN):
-        actor = signed_in(request, caller).actor
-        admins = caller.kit.get(AuthService).settings.admin_roles
-        if actor.proof is None or actor.proof.role not in admins:
-            raise NotAdmin
+        await admin(request, caller)
     answer = next((answer for prefix, answer in _DISABLED.items() if _within(path, [prefix])), _OFF)
     return refusal(request, *answer)
 

@@ -62,6 +62,10 @@ class UserController(Controller):
 
 def signed_in(request: Asked, caller: Caller) -> Caller:
     """Tell who asks, from the bearer (NoAuthorization, BadJwt); whether their session lives is the verb's to ask."""
+    return replace(caller, actor=caller.kit.get(AuthService).bearer(bearer_of(request)))
+
+
+def bearer_of(request: Asked) -> str:
+    """Return the bearer token, or nothing."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    actor = caller.kit.get(AuthService).bearer(token.strip() if scheme.lower() == "bearer" else "")
-    return replace(caller, actor=actor)
+    return token.strip() if scheme.lower() == "bearer" else ""

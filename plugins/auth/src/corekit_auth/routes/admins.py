@@ -1,0 +1,19 @@
+"""Who asks on an administrator's route."""
+
+from corekit.context import Caller
+from corekit_auth.routes.envelope import Asked
+from corekit_auth.routes.user import bearer_of
+from corekit_auth.service import AuthService
+
+
+async def admin(request: Asked, caller: Caller) -> Caller:
+    """Return the caller elevated for `auth.admin`, `on_behalf_of` the person or the service key that was shown.
+
+    Raises:
+        NoAuthorization: neither bearer nor `apikey`.
+        BadJwt: neither is good.
+        NotAdmin: somebody else's.
+
+    """
+    bearer, apikey = bearer_of(request), request.headers.get("apikey", "").strip()
+    return await caller.kit.get(AuthService).admission.admin(caller, bearer=bearer, apikey=apikey)
