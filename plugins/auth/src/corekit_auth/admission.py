@@ -50,8 +50,8 @@ class Admission:
         """Tell whom the bearer speaks for; where it is nothing of ours (a client's public key), the key counts."""
         refused = BadJwt()
         for text in filter(None, (bearer, apikey)):
-            if self._gate.service_key(text):
-                return await self._gate.service(text)
+            if (service := await self._gate.service(text)) is not None:
+                return service
             if text is bearer:
                 try:
                     return self._gate.bearer(text)

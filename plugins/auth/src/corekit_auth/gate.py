@@ -9,13 +9,15 @@ from sqlalchemy import select
 from corekit.context import Actor, Caller, Kit, Proof
 from corekit.contracts.auth import Denied
 from corekit_auth.errors import BadJwt, NoAuthorization
+from corekit_auth.keys import Keys
+from corekit_auth.legacy_keys import LegacyKeys
 from corekit_auth.lru import Recent
 from corekit_auth.models import SessionRow, UserRow
 from corekit_auth.purposes import AUTHENTICATE
 from corekit_auth.revocations import Revocations
 from corekit_auth.service_keys import PREFIX, ServiceKeys
 from corekit_auth.settings import AuthSettings
-from corekit_auth.verifier import TOKEN_MAX, Claims, InvalidToken, Verifier
+from corekit_auth.verifier import TOKEN_MAX, Claims, InvalidToken, UnknownKey
 
 
 class _Known:
@@ -37,23 +39,30 @@ class Gate:
         self,
         kit: Kit,
         settings: AuthSettings,
-        verifier: Verifier,
+        *,
+        keys: Keys,
         revocations: Revocations,
         service_keys: ServiceKeys,
     ) -> None:
         self._kit = kit
+        self._keys = keys
         self._service_keys = service_keys
-        self._verifier = verifier
+        self._legacy = LegacyKeys(kit, settings, keys)
+        self._verifier = keys.verifier(settings, now=lambda: kit.clock.now().timestamp())
         self._revocations = revocations
-        self._recent: Recent[_Known] = Recent(settings.token_cache)
+        self._size = settings.token_cache
+        self._forget()
+        keys.follow(self._forget)
 
     async def authenticate(self, token: str) -> Actor | Denied | None:
         """Tell who a token speaks for; None = not ours, Denied = ours and refused."""
         if token.startswith(PREFIX):
             return await self._service_keys.authenticate(token)
         try:
-            known = self._known(token)
+            known = await self._found(token)
         except InvalidToken as error:
+            if service := self._legacy.find(token):
+                return service
             return None if error.reason == "foreign" else Denied(error.reason)
         if self._revocations.stale:
             return await self._from_row(known)
@@ -79,17 +88,15 @@ class Gate:
             ended = error.reason == "expired"
             raise BadJwt(f"{BadJwt.title}, token has invalid claims: token is expired" if ended else "") from None
 
-    def service_key(self, text: str) -> bool:
-        """Tell whether this is a service's key in form."""
-        return text.startswith(PREFIX)
-
-    async def service(self, text: str) -> Actor:
-        """Tell which service shows a key.
+    async def service(self, text: str) -> Actor | None:
+        """Tell which service shows a key; None = it is no service's key.
 
         Raises:
             BadJwt: the key is unknown, revoked or at its end.
 
         """
+        if not text.startswith(PREFIX):
+            return self._legacy.find(text)
         answer = await self._service_keys.authenticate(text)
         if isinstance(answer, Denied):
             raise BadJwt(f"invalid service key: it is {answer.reason}")
@@ -102,6 +109,19 @@ class Gate:
         except InvalidToken as error:
             return error.reason != "foreign"
         return True
+
+    def _forget(self) -> None:
+        """Check every token again: a key may be gone."""
+        self._recent: Recent[_Known] = Recent(self._size)
+
+    async def _found(self, token: str) -> _Known:
+        """Check a token; where its key is unknown and it says that it is ours, after another look at the keys."""
+        try:
+            return self._known(token)
+        except UnknownKey as error:
+            if error.reason == "foreign" or not await self._keys.look_again():
+                raise
+        return self._known(token)
 
     def _known(self, token: str) -> _Known:
         if len(token) > TOKEN_MAX:

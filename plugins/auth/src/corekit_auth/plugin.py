@@ -11,9 +11,10 @@ from corekit.hooks import implements
 from corekit.jobs import schedule
 from corekit.plugin import Kit, Plugin
 from corekit_auth.hashing import Hasher
+from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
 from corekit_auth.pruning import prune
-from corekit_auth.purposes import PRUNE, PURPOSES
+from corekit_auth.purposes import KEYS, PRUNE, PURPOSES
 from corekit_auth.revocations import Revocations
 from corekit_auth.service import AuthService
 from corekit_auth.service_keys import ServiceKeys
@@ -39,6 +40,7 @@ class AuthPlugin(Plugin[AuthSettings]):
         keys = await Keys.load(kit)
         hasher, revocations = Hasher(self.settings), Revocations(kit, self.settings)
         service_keys = ServiceKeys(kit)
+        revocations.follow(keys.look)
         revocations.follow(service_keys.write_down)
         await revocations.start()
         self._service = AuthService(
@@ -63,6 +65,11 @@ class AuthPlugin(Plugin[AuthSettings]):
     async def prune(self, ctx: Context) -> None:
         """Keep the tables of revocations and failures as small as what they still say."""
         await prune(ctx, self.settings)
+
+    @schedule("41 4 * * *", tag="auth.keys", purpose=KEYS)
+    async def tend_keys(self, ctx: Context) -> None:
+        """Rotate the signing key once it is old enough, and retire those whose tokens have all ended."""
+        await KeyRing(self.settings).tend(ctx)
 
     def routes(self) -> Sequence[Any]:
         """Return the routes below the prefix."""

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import update
 
-from corekit.context import Caller
+from corekit.context import Caller, Context
 from corekit.contracts.auth import EndReason, RefreshReuseDetected
 from corekit.events import emit
 from corekit_auth import refresh_tokens
@@ -26,6 +26,7 @@ from corekit_auth.refresh_tokens import RefreshToken
 from corekit_auth.sessions import AGENT_MAX, Account
 
 _READS = 3
+Reuse = Literal["", "concurrent-refresh", "fail-to-save"]
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -94,7 +95,7 @@ class Refreshing:
         """Count one up; None where somebody else was faster."""
         session, now = seen.account.session, caller.kit.clock.now()
         if not await self._throttle.may_rotate(caller, session.id.hex):
-            return self._grant(caller, seen, session.counter)
+            return await self._repeated(caller, seen)
         statement = (
             update(SessionRow)
             .where(SessionRow.id == session.id, SessionRow.counter == session.counter)
@@ -110,7 +111,7 @@ class Refreshing:
         )
         async with caller.system(SIGN_IN).begin() as ctx:
             counter = await ctx.session.scalar(statement)
-        return None if counter is None else self._grant(caller, seen, counter)
+            return None if counter is None else await self._grant(ctx, seen, counter)
 
     async def _repeat(self, caller: Caller, seen: _Seen) -> Grant:
         """Hand the current token out once more, or end the session of a token that was stolen."""
@@ -120,9 +121,8 @@ class Refreshing:
         since = caller.kit.clock.now() - (session.refreshed_at or session.created_at)
         recent = since < timedelta(seconds=self._settings.reuse_interval)
         if seen.token.counter >= session.counter_floor and (seen.behind == 1 or recent):
-            cause: Literal["fail-to-save", "concurrent-refresh"]
-            cause = "fail-to-save" if seen.behind == 1 else "concurrent-refresh"
-            return self._grant(caller, seen, session.counter, cause)
+            cause: Reuse = "fail-to-save" if seen.behind == 1 else "concurrent-refresh"
+            return await self._repeated(caller, seen, cause)
         if not recent:
             await self._end(caller, seen, "reuse")
         raise RefreshTokenAlreadyUsed
@@ -135,16 +135,19 @@ class Refreshing:
             if ended and reason == "reuse":
                 await emit(ctx, RefreshReuseDetected(user_id=session.user_id, session_id=session.id))
 
-    def _grant(
-        self, caller: Caller, seen: _Seen, counter: int, reuse: Literal["", "concurrent-refresh", "fail-to-save"] = ""
-    ) -> Grant:
+    async def _repeated(self, caller: Caller, seen: _Seen, reuse: Reuse = "") -> Grant:
+        async with caller.system(SIGN_IN).begin(readonly=True) as ctx:
+            return await self._grant(ctx, seen, seen.account.session.counter, reuse)
+
+    async def _grant(self, ctx: Context, seen: _Seen, counter: int, reuse: Reuse = "") -> Grant:
         account = seen.account
-        return self._tokens.grant(
+        return await self._tokens.grant(
+            ctx,
             account.user,
             account.identities,
             account.session,
             seen.key,
-            caller.kit.clock.now(),
             counter=counter,
             reuse=reuse,
+            refreshing=True,
         )

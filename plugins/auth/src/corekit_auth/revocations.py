@@ -31,7 +31,7 @@ class Revocations:
         self._ended: dict[UUID, datetime] = {}
         self._read_at = time.monotonic()
         self._task: asyncio.Task[None] | None = None
-        self._followers: list[Callable[[], Awaitable[None]]] = []
+        self._followers: list[Callable[[], Awaitable[object]]] = []
 
     def __contains__(self, session_id: UUID) -> bool:
         return session_id in self._ended
@@ -46,7 +46,7 @@ class Revocations:
         await self.read(self._longest)
         self._task = asyncio.create_task(self._keep_up(), name="auth-revocations")
 
-    def follow(self, also: Callable[[], Awaitable[None]]) -> None:
+    def follow(self, also: Callable[[], Awaitable[object]]) -> None:
         """Call this too after each reading: for what else every process keeps up with."""
         self._followers.append(also)
 

@@ -12,6 +12,7 @@ from corekit_auth.admission import Admission
 from corekit_auth.errors import UserNotFound
 from corekit_auth.gate import Gate, session_of
 from corekit_auth.hashing import Hasher
+from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
 from corekit_auth.objects import Grant, UserObject
 from corekit_auth.parts import Parts
@@ -40,11 +41,11 @@ class AuthService(Auth):
         revocations: Revocations,
         service_keys: ServiceKeys,
     ) -> None:
-        verifier = keys.verifier(settings, now=lambda: kit.clock.now().timestamp())
         self.settings = settings
         self.keys = keys
         self.parts = parts = Parts.of(kit, settings, keys=keys, hasher=hasher, revocations=revocations)
-        self._gate = Gate(kit, settings, verifier, revocations, service_keys)
+        self._gate = Gate(kit, settings, keys=keys, revocations=revocations, service_keys=service_keys)
+        self.key_ring = KeyRing(settings)
         self.service_keys = service_keys
         self.admission = Admission(parts, self._gate)
         self._users, self._sessions, self._tokens = parts.users, parts.sessions, parts.tokens
@@ -97,7 +98,7 @@ class AuthService(Auth):
         if user is None:
             raise UserNotFound
         session, key = await self._sessions.begin(ctx, user, method)
-        return _pair(self._tokens.grant(user, [], session, key, ctx.now()))
+        return _pair(await self._tokens.grant(ctx, user, [], session, key))
 
     async def authenticate(self, token: str) -> Actor | Denied | None:
         """Tell who a token speaks for; None = not ours, Denied = ours and refused."""

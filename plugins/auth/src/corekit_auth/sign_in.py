@@ -60,4 +60,4 @@ class SignIn:
             session, key = await self._sessions.begin(ctx, user, "password")
             identities = await self._users.identities(ctx, user.id)
             await self._failures.forget(ctx, PASSWORD, found.email or "")
-        return self._tokens.grant(user, identities, session, key, caller.kit.clock.now())
+            return await self._tokens.grant(ctx, user, identities, session, key)

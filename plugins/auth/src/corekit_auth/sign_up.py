@@ -42,6 +42,6 @@ class SignUp:
             async with caller.system(SIGN_IN).begin() as ctx:
                 user, identity = await self._users.add(ctx, email, hashed, metadata)
                 session, key = await self._sessions.begin(ctx, user, "password")
+                return await self._tokens.grant(ctx, user, [identity], session, key)
         except IntegrityError:
             raise UserAlreadyExists from None
-        return self._tokens.grant(user, [identity], session, key, caller.kit.clock.now())

@@ -1,16 +1,24 @@
 """Making what a sign-in hands out: the signed access token and the session object around it."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Literal
 
-from joserfc import jwt
+import msgspec
 
+from corekit.context import Context
+from corekit.contracts.auth import custom_access_token
 from corekit_auth import refresh_tokens
-from corekit_auth.keys import ALG, Keys
+from corekit_auth.errors import HookTimeout, HookTimeoutAtRefresh, ValidationFailed
+from corekit_auth.hook_time import in_time
+from corekit_auth.keys import Keys
 from corekit_auth.models import IdentityRow, SessionRow, UserRow
 from corekit_auth.objects import Grant, SessionObject, user_object
 from corekit_auth.settings import AuthSettings
+from corekit_auth.verifier import TOKEN_MAX, Claims
+
+# What the protocol and the guards rely on: a hook adds to it and leaves it alone.
+_PROTECTED = ("iss", "sub", "aud", "exp", "iat", "role", "aal", "session_id")
 
 
 class Tokens:
@@ -20,28 +28,43 @@ class Tokens:
         self._settings = settings
         self._keys = keys
 
-    def access(self, user: UserRow, session: SessionRow, now: datetime) -> str:
-        """Sign an access token."""
-        header = {"alg": ALG, "kid": self._keys.kid, "typ": "JWT"}
-        return jwt.encode(header, self._claims(user, session, int(now.timestamp())), self._keys.private)
+    async def access(self, ctx: Context, user: UserRow, session: SessionRow, *, refreshing: bool = False) -> str:
+        """Sign an access token, with what hooks add to it.
 
-    def grant(
+        Raises:
+            ValidationFailed: a hook changed a claim of the protocol, or added one that does not fit.
+            HookTimeout, HookTimeoutAtRefresh: a hook took too long.
+
+        """
+        claims = self._claims(user, session, int(ctx.now().timestamp()))
+        if not ctx.kit.hooks.implementors(custom_access_token):
+            return self._keys.sign(claims)
+        asked = ctx.kit.hooks.pipe(custom_access_token, deepcopy(claims), ctx)
+        late = HookTimeoutAtRefresh if refreshing else HookTimeout
+        added = await in_time(self._settings.hook_timeout, asked, late)
+        _check(claims, added)
+        if len(token := self._keys.sign(added)) > TOKEN_MAX:
+            raise ValidationFailed(f"claims: the token would be longer than {TOKEN_MAX} characters")
+        return token
+
+    async def grant(
         self,
+        ctx: Context,
         user: UserRow,
         identities: Sequence[IdentityRow],
         session: SessionRow,
         key: bytes,
-        now: datetime,
         *,
         counter: int = 0,
         reuse: Literal["", "concurrent-refresh", "fail-to-save"] = "",
+        refreshing: bool = False,
     ) -> Grant:
         """Make the answer of a token route; `counter` is the one to hand out, `key` the session's own."""
         ttl = self._settings.access_ttl
         made = SessionObject(
-            access_token=self.access(user, session, now),
+            access_token=await self.access(ctx, user, session, refreshing=refreshing),
             expires_in=ttl,
-            expires_at=int(now.timestamp()) + ttl,
+            expires_at=int(ctx.now().timestamp()) + ttl,
             refresh_token=refresh_tokens.encode(session.id, counter, key),
             user=user_object(user, identities),
         )
@@ -66,3 +89,15 @@ class Tokens:
             "session_id": str(session.id),
             "is_anonymous": user.is_anonymous,
         }
+
+
+def _check(before: Mapping[str, Any], after: Any) -> None:
+    """Refuse what would not be an access token of ours any more."""
+    if not isinstance(after, dict):
+        raise ValidationFailed("claims: custom_access_token returns a dict or None")
+    if changed := [name for name in _PROTECTED if name not in after or after[name] != before[name]]:
+        raise ValidationFailed(f"{', '.join(changed)}: custom_access_token adds claims and leaves these as they are")
+    try:
+        msgspec.json.decode(msgspec.json.encode(after), type=Claims)
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
+        raise ValidationFailed(f"claims: {error}") from None

@@ -23,7 +23,15 @@ from corekit.contracts.auth.events import (
     UserCreated,
     UserDeleted,
 )
-from corekit.contracts.auth.hooks import Attempt, OutgoingMail, OutgoingSms, Reject, UserDraft, authenticate
+from corekit.contracts.auth.hooks import (
+    Attempt,
+    OutgoingMail,
+    OutgoingSms,
+    Reject,
+    UserDraft,
+    authenticate,
+    custom_access_token,
+)
 from corekit.contracts.auth.objects import Denied, DenyReason, EndReason, SessionInfo, TokenPair, User
 from corekit.contracts.auth.service import Auth
 
@@ -62,4 +70,5 @@ __all__ = [
     "UserDeleted",
     "UserDraft",
     "authenticate",
+    "custom_access_token",
 ]

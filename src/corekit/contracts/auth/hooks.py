@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from corekit.context import Actor, Caller
+from corekit.context import Actor, Caller, Context
 from corekit.contracts.auth.objects import Denied, User
 from corekit.hooks import hookspec
 
@@ -74,3 +74,8 @@ class OutgoingSms(msgspec.Struct, frozen=True, kw_only=True):
 @hookspec
 async def authenticate(token: str, caller: Caller) -> Actor | Denied | None:
     """Turn a bearer token into an actor. None = not mine; Denied = mine and refused. Only the first answer counts."""
+
+
+@hookspec
+async def custom_access_token(claims: dict[str, Any], ctx: Context) -> dict[str, Any] | None:
+    """Add claims to an access token before it is signed; those of the protocol stay as they are."""

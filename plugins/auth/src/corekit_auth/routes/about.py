@@ -8,7 +8,6 @@ from litestar import Controller, Response, get
 from litestar.datastructures import CacheControlHeader
 
 from corekit.web import Who
-from corekit_auth.keys import ALG
 from corekit_auth.service import AuthService
 
 _OFF = ("anonymous_users", "apple", "azure", "bitbucket", "discord", "facebook", "figma", "fly", "github", "gitlab")
@@ -63,14 +62,15 @@ class AboutController(Controller):
     @get("/.well-known/openid-configuration", cache_control=CacheControlHeader(public=True, max_age=600))
     async def openid_configuration(self, caller: Who) -> Response[dict[str, Any]]:
         """Publish the issuer and where its keys are (OpenID Connect Discovery 1.0 §3)."""
-        issuer = caller.kit.get(AuthService).settings.iss
+        service = caller.kit.get(AuthService)
+        issuer = service.settings.iss
         return Response(
             {
                 "issuer": issuer,
                 "jwks_uri": f"{issuer}/.well-known/jwks.json",
                 "response_types_supported": [],
                 "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": [ALG],
+                "id_token_signing_alg_values_supported": service.keys.algs,
                 "claims_supported": ["iss", "sub", "aud", "exp", "iat", "email", "role", "aal", "amr", "session_id"],
             }
         )
