@@ -63,6 +63,11 @@ class Plugin(Generic[S]):
         """Return Litestar controllers and handlers; import them here, so that a kit without HTTP needs no Litestar."""
         return ()
 
+    @classmethod
+    def commands(cls) -> Sequence[Any]:
+        """Return click commands, run as `corekit <name> <command>`; import them here, as with the routes."""
+        return ()
+
     def health(self) -> Iterable[Check]:
         """Return readiness checks."""
         return ()

@@ -16,6 +16,7 @@ from corekit.cli.jobs import jobs
 from corekit.cli.keyring import keyring
 from corekit.cli.migrate import migrate
 from corekit.cli.options import PortInUse
+from corekit.cli.plugins import Commands
 from corekit.cli.serve import serve, worker
 from corekit.errors import ConfigError, DecryptFailed, PluginError, SchemaError
 
@@ -29,7 +30,7 @@ _EXIT: Mapping[type[Exception], int] = {
 }
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("corekit"), message="corekit %(version)s")
 def cli() -> None:
     """Run and look after a corekit server.

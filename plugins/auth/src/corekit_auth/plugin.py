@@ -71,6 +71,13 @@ class AuthPlugin(Plugin[AuthSettings]):
         """Rotate the signing key once it is old enough, and retire those whose tokens have all ended."""
         await KeyRing(self.settings).tend(ctx)
 
+    @classmethod
+    def commands(cls) -> Sequence[Any]:
+        """Return `corekit auth …`."""
+        from corekit_auth.commands import keys  # noqa: PLC0415  # only the command line needs them
+
+        return [keys]
+
     def routes(self) -> Sequence[Any]:
         """Return the routes below the prefix."""
         from corekit_auth.routes import routes  # noqa: PLC0415  # a kit without HTTP needs no Litestar
