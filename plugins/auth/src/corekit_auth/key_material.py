@@ -9,7 +9,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from corekit_auth.errors import ValidationFailed
-from corekit_auth.verifier.signatures import RSA_MIN, SECRET_MIN
+from corekit_auth.verifier.signatures import RSA_MIN, SECRET_MIN, unpadded
 
 Alg = Literal["ES256", "RS256", "HS256"]
 Signer = ECKey | RSAKey | OctKey
@@ -92,6 +92,8 @@ def _jwk(entry: Any, field: str) -> Material:
     kid = entry.get("kid")
     if kid is not None and (not isinstance(kid, str) or not 0 < len(kid) <= _KID_MAX or not kid.isprintable()):
         raise ValidationFailed(f"{field}.kid: 1 to {_KID_MAX} printable characters")
+    if alg == "HS256":
+        _demand_long(entry.get("k"), f"{field}.k")
     try:
         # What a key is for is written anew: a file may say "sign" alone.
         key = kind.import_key({name: value for name, value in entry.items() if name not in {"key_ops", "use", "alg"}})
@@ -106,9 +108,16 @@ def _checked(key: Signer, field: str, alg: str, kid: str) -> Material:
         raise ValidationFailed(f"{field}.crv: P-256")
     if isinstance(key, RSAKey) and key.raw_value.key_size < RSA_MIN:
         raise ValidationFailed(f"{field}.n: at least {RSA_MIN} bits")
-    if isinstance(key, OctKey) and len(key.raw_value) < SECRET_MIN:
-        raise ValidationFailed(f"{field}.k: at least {SECRET_MIN} bytes")
     return _material(key, alg, kid)
+
+
+def _demand_long(k: Any, field: str) -> None:
+    try:
+        secret = unpadded(k.encode()) if isinstance(k, str) else b""
+    except ValueError:
+        secret = b""
+    if len(secret) < SECRET_MIN:
+        raise ValidationFailed(f"{field}: at least {SECRET_MIN} bytes, in base64url")
 
 
 def _material(key: Signer, alg: Any, kid: str) -> Material:
