@@ -174,6 +174,7 @@ def test_joserfc_reads_what_we_read() -> None:
         _raw(HEADER | {"kid": None}, {"iss": "https://elsewhere.example"}),
         _raw({"alg": "HS256", "typ": "JWT"}, {"iss": "supabase-demo", "role": "anon"}),
         sign({"kid": "unknown"}, {"iss": "https://elsewhere.example"}),
+        _raw({**HEADER, "kid": "unknown"}, b'{"iss":"\xff"}'),
     ],
 )
 def test_what_is_not_ours_is_foreign(token: str) -> None:

@@ -117,7 +117,7 @@ class Verifier:
     def _checked(self, payload: bytes) -> Claims:
         try:
             claims = self._claims.decode(payload)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):  # ValueError: not UTF-8
             raise InvalidToken("invalid") from None
         now = self._now()
         if claims.iss != self._issuer or claims.aud != self._audience or max(claims.nbf, claims.iat) > now + _SKEW:
@@ -130,5 +130,5 @@ class Verifier:
         """Tell whether it claims to be ours; such a token is refused and not passed on to others."""
         try:
             return bool(self._iss.decode(payload).iss == self._issuer)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):  # ValueError: not UTF-8
             return False
