@@ -27,7 +27,7 @@ class _Known:
 
     def __init__(self, claims: Claims) -> None:
         self.actor = _actor(claims)
-        self.expires = claims.exp
+        self.expires = datetime.fromtimestamp(claims.exp, UTC)
         self.session_id = claims.session_id
         self.epoch = -1
 
@@ -59,11 +59,9 @@ class Gate:
         if token.startswith(PREFIX):
             return await self._service_keys.authenticate(token)
         try:
-            known = await self._found(token)
+            known = self._known(token)
         except InvalidToken as error:
-            if service := self._legacy.find(token):
-                return service
-            return None if error.reason == "foreign" else Denied(error.reason)
+            return await self._refused(token, error)
         if self._revocations.stale:
             return await self._from_row(known)
         if known.epoch != self._revocations.epoch:
@@ -71,6 +69,14 @@ class Gate:
                 return Denied("revoked")
             known.epoch = self._revocations.epoch
         return known.actor
+
+    async def _refused(self, token: str, error: InvalidToken) -> Actor | Denied | None:
+        """Answer for what is no good access token: its key may be newer than our last look, or it is a service's."""
+        if isinstance(error, UnknownKey) and error.reason == "invalid" and await self._keys.look_again():
+            return await self.authenticate(token)  # the next look is not so soon
+        if service := self._legacy.find(token):
+            return service
+        return None if error.reason == "foreign" else Denied(error.reason)
 
     def bearer(self, token: str) -> Actor:
         """Tell who a token speaks for, on a route that reads the session itself.
@@ -114,15 +120,6 @@ class Gate:
         """Check every token again: a key may be gone."""
         self._recent: Recent[_Known] = Recent(self._size)
 
-    async def _found(self, token: str) -> _Known:
-        """Check a token; where its key is unknown and it says that it is ours, after another look at the keys."""
-        try:
-            return self._known(token)
-        except UnknownKey as error:
-            if error.reason == "foreign" or not await self._keys.look_again():
-                raise
-        return self._known(token)
-
     def _known(self, token: str) -> _Known:
         if len(token) > TOKEN_MAX:
             raise InvalidToken("foreign")
@@ -131,7 +128,7 @@ class Gate:
         if known is None:
             known = _Known(self._verifier.decode(token))
             self._recent.put(digest, known)
-        elif known.expires <= self._kit.clock.now().timestamp():
+        elif known.expires <= self._kit.clock.now():
             raise InvalidToken("expired")
         return known
 
