@@ -15,7 +15,7 @@ from corekit.testing import FakeClock, make_kit
 from corekit.web import create_app
 from corekit_auth import AuthPlugin
 from corekit_auth.objects import Grant
-from corekit_auth.purposes import SIGN_IN
+from corekit_auth.purposes import KEYS, SIGN_IN
 from corekit_auth.service import AuthService
 
 ANN = "ann@example.org"
@@ -128,3 +128,10 @@ def refused(web: Callable[..., httpx.AsyncClient]) -> Callable[..., Awaitable[st
         return str(body["msg"])
 
     return check
+
+
+@pytest.fixture
+async def service_key(kit: Corekit, service: AuthService) -> str:
+    """Give a service key that may do an administrator's work."""
+    async with kit.caller().system(KEYS).begin() as ctx:
+        return (await service.service_keys.issue(ctx, role="service_role", name="tests", life=None)).text

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from corekit.context import Actor, Caller, Context
 from corekit.contracts.auth import PasswordChanged
 from corekit.events import emit
+from corekit_auth.anonymous import settle
 from corekit_auth.errors import (
     CurrentPasswordInvalid,
     CurrentPasswordRequired,
@@ -61,7 +62,7 @@ class Accounts:
         await self._throttle.otp(caller)
         async with caller.begin(readonly=True) as ctx:
             seen = await self._sessions.live(ctx, caller.actor)
-            if changes.email is not None or changes.password is not None:
+            if not seen.user.is_anonymous and (changes.email is not None or changes.password is not None):
                 await self._freshness.demand(ctx, seen, user_route=True)
         email = self._new_email(caller, seen.user, changes)
         merged = self._merged(seen.user, changes.data or {})
@@ -137,6 +138,9 @@ class Accounts:
     async def _move(self, ctx: Context, user: UserRow, identities: list[IdentityRow], email: str) -> None:
         if await ctx.session.scalar(select(UserRow.id).where(UserRow.email == email)) is not None:
             raise EmailExists
+        if user.is_anonymous:
+            await settle(ctx, user, identities, email)
+            return
         user.email, user.email_confirmed_at = email, ctx.now()
         for identity in identities:
             if identity.provider == "email":

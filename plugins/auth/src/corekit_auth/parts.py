@@ -48,7 +48,7 @@ class Parts:
             redirects=Redirects(settings),
             revocations=revocations,
             rules=PasswordRules(settings),
-            sessions=Sessions(revocations),
+            sessions=Sessions(revocations, single=settings.single_session),
             throttle=Throttle(settings),
             tokens=Tokens(settings, keys),
             users=Users(settings),

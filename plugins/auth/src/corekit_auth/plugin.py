@@ -14,7 +14,7 @@ from corekit_auth.hashing import Hasher
 from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
 from corekit_auth.pruning import prune
-from corekit_auth.purposes import KEYS, PRUNE, PURPOSES
+from corekit_auth.purposes import KEYS, PRUNE, PURPOSES, SIGN_IN
 from corekit_auth.revocations import Revocations
 from corekit_auth.service import AuthService
 from corekit_auth.service_keys import ServiceKeys
@@ -43,9 +43,11 @@ class AuthPlugin(Plugin[AuthSettings]):
         revocations.follow(keys.look)
         revocations.follow(service_keys.write_down)
         await revocations.start()
-        self._service = AuthService(
+        self._service = service = AuthService(
             kit, self.settings, keys=keys, hasher=hasher, revocations=revocations, service_keys=service_keys
         )
+        async with kit.caller().system(SIGN_IN).begin(readonly=True) as ctx:
+            hasher.imported = await service.parts.users.any_imported(ctx)
         kit.provide(Auth, self._service)
         kit.provide(AuthService, self._service)
         try:

@@ -1,5 +1,14 @@
 """What auth refuses, with GoTrue's codes: the routes write them in GoTrue's bodies, other wires as problems."""
 
+from corekit_auth.errors.admin import (
+    FactorNameTaken,
+    NoSuchFactor,
+    NoSuchPasskey,
+    NoSuchSession,
+    NoSuchUser,
+    PhoneExists,
+    UserIdTaken,
+)
 from corekit_auth.errors.base import AuthProblem, Code
 from corekit_auth.errors.keys import HookTimeout, HookTimeoutAtRefresh, KeyNotFound
 from corekit_auth.errors.sessions import (
@@ -49,6 +58,7 @@ __all__ = [
     "CurrentPasswordRequired",
     "EmailExists",
     "EmailNotConfirmed",
+    "FactorNameTaken",
     "FeatureDisabled",
     "HookTimeout",
     "HookTimeoutAtRefresh",
@@ -57,10 +67,15 @@ __all__ = [
     "KeyNotFound",
     "MetadataTooLarge",
     "NoAuthorization",
+    "NoSuchFactor",
+    "NoSuchPasskey",
+    "NoSuchSession",
+    "NoSuchUser",
     "NotAdmin",
     "OverRequestRate",
     "Overloaded",
     "PhoneDisabled",
+    "PhoneExists",
     "ReauthenticationNeeded",
     "RefreshTokenAlreadyUsed",
     "RefreshTokenForeign",
@@ -74,6 +89,7 @@ __all__ = [
     "StaleSignIn",
     "UnsupportedGrant",
     "UserAlreadyExists",
+    "UserIdTaken",
     "UserNotFound",
     "ValidationFailed",
     "WeakPassword",

@@ -33,8 +33,21 @@ _DISABLED: dict[str, Answer] = {
 _ADMIN = ("/admin", "/invite")
 _METHODS = (HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE)
 _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
-    (HttpMethod.GET,): ["/health", "/settings", "/.well-known/jwks.json", "/.well-known/openid-configuration"],
-    (HttpMethod.POST,): ["/signup", "/token", "/logout"],
+    (HttpMethod.GET,): [
+        "/health",
+        "/settings",
+        "/.well-known/jwks.json",
+        "/.well-known/openid-configuration",
+        "/x/sessions",
+        "/admin/x/limits",
+        "/admin/users/{user_id:str}/factors",
+        "/admin/users/{user_id:str}/passkeys",
+    ],
+    (HttpMethod.POST,): ["/signup", "/token", "/logout", "/admin/x/users/{user_id:str}/logout"],
+    (HttpMethod.DELETE,): ["/x/sessions/{session_id:str}", "/admin/users/{user_id:str}/passkeys/{passkey_id:str}"],
+    (HttpMethod.GET, HttpMethod.POST): ["/admin/users"],
+    (HttpMethod.GET, HttpMethod.PUT, HttpMethod.DELETE): ["/admin/users/{user_id:str}"],
+    (HttpMethod.PUT, HttpMethod.DELETE): ["/admin/users/{user_id:str}/factors/{factor_id:str}"],
     (HttpMethod.GET, HttpMethod.PUT): ["/user"],
 }
 

@@ -6,7 +6,6 @@ from litestar.params import FromQuery, JSONBody
 from corekit.context import Caller
 from corekit.web import Who
 from corekit_auth.errors import (
-    AnonymousDisabled,
     InvalidCredentials,
     PhoneDisabled,
     RefreshTokenRequired,
@@ -28,11 +27,11 @@ class SignInController(Controller):
         """Make an account and begin its first session."""
         data.check()
         email = _address(data.email, data.phone)
+        service = caller.kit.get(AuthService)
         if email is None:
-            raise AnonymousDisabled
+            return _granted(await service.anonymous.sign_up(caller, data.data or {}))
         if not data.password:
             raise ValidationFailed("password: Signup requires a valid password")
-        service = caller.kit.get(AuthService)
         return _granted(await service.grant_by_sign_up(caller, email, data.password, data.data or {}))
 
     @post("/token", status_code=200)

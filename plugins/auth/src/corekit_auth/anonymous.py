@@ -1,0 +1,68 @@
+"""People without an address: an account that lives on one device, until it is given one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from corekit.context import Caller, Context
+from corekit.contracts.auth import UserCreated
+from corekit.events import emit
+from corekit.values import uuid7
+from corekit_auth import edits
+from corekit_auth.errors import AnonymousDisabled, SignupDisabled
+from corekit_auth.models import IdentityRow, UserRow
+from corekit_auth.objects import Grant
+from corekit_auth.parts import Parts
+from corekit_auth.purposes import SIGN_IN
+
+METHOD = "anonymous"
+
+
+class Anonymous:
+    """Takes in whoever names no address, where `anonymous` is on."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._settings = parts.settings
+        self._sessions = parts.sessions
+        self._throttle = parts.throttle
+        self._tokens = parts.tokens
+        self._users = parts.users
+
+    async def sign_up(self, caller: Caller, metadata: Mapping[str, Any]) -> Grant:
+        """Make an account without an address and sign it in; whoever loses its tokens loses it.
+
+        Raises:
+            OverRequestRate: too many from this address.
+            AnonymousDisabled, SignupDisabled: it is off, or nobody new is taken.
+
+        """
+        caller.demand_free("sign_up")
+        await self._throttle.anonymous(caller)
+        if not self._settings.anonymous:
+            raise AnonymousDisabled
+        if self._settings.disable_signup:
+            raise SignupDisabled
+        user = self._new(caller, self._users.checked_metadata(metadata))
+        async with caller.system(SIGN_IN).begin() as ctx:
+            ctx.session.add(user)
+            await emit(ctx, UserCreated(user_id=user.id))
+            session, key = await self._sessions.begin(ctx, user, METHOD)
+        return self._tokens.grant(user, [], session, key, caller.kit.clock.now())
+
+    def _new(self, caller: Caller, metadata: dict[str, Any]) -> UserRow:
+        now = caller.kit.clock.now()
+        return UserRow(
+            id=uuid7(),
+            aud=self._settings.aud,
+            role=self._settings.role,
+            app_metadata={},
+            user_metadata=metadata,
+            is_anonymous=True,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+async def settle(ctx: Context, user: UserRow, identities: list[IdentityRow], email: str) -> None:
+    """Give an anonymous account its first address, which counts as confirmed: the account and its id stay."""
+    await edits.set_email(ctx, user, identities, email)
+    await edits.confirm(ctx, user, identities, email=True, phone=False)
