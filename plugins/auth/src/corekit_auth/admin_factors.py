@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from corekit.context import Context
 from corekit.contracts.auth import FactorRemoved, PasskeyRemoved
 from corekit.events import emit
-from corekit_auth.errors import FactorNameTaken, NoSuchFactor, NoSuchPasskey, NoSuchUser, ValidationFailed
+from corekit_auth.errors import FactorNameConflict, FactorNotFound, NoSuchPasskey, NoSuchUser, ValidationFailed
 from corekit_auth.models import FactorRow, FactorStatus, FactorType, PasskeyRow, SessionRow, UserRow
 
 _NAME_MAX = 120
@@ -28,8 +28,8 @@ class FactorItem(msgspec.Struct, frozen=True, kw_only=True):
     status: FactorStatus
     friendly_name: str | UnsetType = UNSET
     factor_type: FactorType
-    phone: str | UnsetType = UNSET
-    last_challenged_at: datetime | UnsetType = UNSET
+    phone: str | None = None
+    last_challenged_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -54,27 +54,27 @@ class AdminFactors:
         """Give a second factor another name.
 
         Raises:
-            NoSuchUser, NoSuchFactor: it is not there.
-            FactorNameTaken: another one of this account has the name.
+            NoSuchUser, FactorNotFound: it is not there.
+            FactorNameConflict: another one of this account has the name.
 
         """
         if len(name) > _NAME_MAX or "\0" in name:
             raise ValidationFailed(f"friendly_name: at most {_NAME_MAX} characters, none of them NUL")
         row = await self._one(ctx, FactorRow, user_id, factor_id)
         if row is None:
-            raise NoSuchFactor
+            raise FactorNotFound
         row.friendly_name, row.updated_at = name, ctx.now()
         try:
             await ctx.session.flush()
         except IntegrityError:
-            raise FactorNameTaken from None
+            raise FactorNameConflict from None
         return _factor(row)
 
     async def remove_factor(self, ctx: Context, user_id: UUID, factor_id: UUID) -> FactorItem:
-        """Take a second factor away; sessions that it had raised are at level 1 again (NoSuchUser, NoSuchFactor)."""
+        """Take a second factor away; sessions that it had raised are at level 1 again (NoSuchUser, FactorNotFound)."""
         row = await self._one(ctx, FactorRow, user_id, factor_id)
         if row is None:
-            raise NoSuchFactor
+            raise FactorNotFound
         raised = select(SessionRow).where(SessionRow.user_id == user_id, SessionRow.factor_id == factor_id)
         for session in await ctx.session.scalars(raised):
             session.aal, session.factor_id, session.updated_at = 1, None, ctx.now()
@@ -123,8 +123,8 @@ def _factor(row: FactorRow) -> FactorItem:
         status=row.status,
         friendly_name=row.friendly_name or UNSET,
         factor_type=row.type,
-        phone=row.phone or UNSET,
-        last_challenged_at=row.last_challenged_at or UNSET,
+        phone=row.phone,
+        last_challenged_at=row.last_challenged_at,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -1,8 +1,6 @@
 """What auth refuses, with GoTrue's codes: the routes write them in GoTrue's bodies, other wires as problems."""
 
 from corekit_auth.errors.admin import (
-    FactorNameTaken,
-    NoSuchFactor,
     NoSuchPasskey,
     NoSuchSession,
     NoSuchUser,
@@ -10,6 +8,7 @@ from corekit_auth.errors.admin import (
     UserIdTaken,
 )
 from corekit_auth.errors.base import AuthProblem, Code
+from corekit_auth.errors.factors import FactorNameConflict, FactorNotFound
 from corekit_auth.errors.keys import HookTimeout, HookTimeoutAtRefresh, KeyNotFound
 from corekit_auth.errors.sessions import (
     AnonymousDisabled,
@@ -58,7 +57,8 @@ __all__ = [
     "CurrentPasswordRequired",
     "EmailExists",
     "EmailNotConfirmed",
-    "FactorNameTaken",
+    "FactorNameConflict",
+    "FactorNotFound",
     "FeatureDisabled",
     "HookTimeout",
     "HookTimeoutAtRefresh",
@@ -67,7 +67,6 @@ __all__ = [
     "KeyNotFound",
     "MetadataTooLarge",
     "NoAuthorization",
-    "NoSuchFactor",
     "NoSuchPasskey",
     "NoSuchSession",
     "NoSuchUser",

@@ -9,12 +9,6 @@ class NoSuchUser(AuthProblem):
     slug, status, code, title, error = "auth-no-such-user", 404, 104, "User not found", Code.USER_NOT_FOUND
 
 
-class NoSuchFactor(AuthProblem):
-    """An administrator names a second factor that this account does not have."""
-
-    slug, status, code, title, error = "auth-no-such-factor", 404, 104, "Factor not found", Code.MFA_FACTOR_NOT_FOUND
-
-
 class NoSuchPasskey(AuthProblem):
     """An administrator names a passkey that this account does not have."""
 
@@ -32,13 +26,6 @@ class PhoneExists(AuthProblem):
 
     slug, status, error = "auth-phone-exists", 422, Code.PHONE_EXISTS
     title = "A user with this phone number has already been registered"
-
-
-class FactorNameTaken(AuthProblem):
-    """Another second factor of this account has the name."""
-
-    slug, status, error = "auth-factor-name-taken", 422, Code.MFA_FACTOR_NAME_CONFLICT
-    title = "A factor with this friendly name already exists for this user"
 
 
 class UserIdTaken(AuthProblem):
