@@ -17,6 +17,12 @@ PASSWORD = "correct horse battery"
 ON = pytest.mark.parametrize("settings", [{"anonymous": True}])
 
 
+@pytest.mark.parametrize(("settings", "shown"), [({}, False), ({"anonymous": True}, True)])
+async def test_clients_can_ask_whether_it_is_on(web: Web, *, shown: bool) -> None:
+    async with web() as client:
+        assert (await client.get("/settings")).json()["external"]["anonymous_users"] is shown
+
+
 async def test_it_is_off(refused: Refused, tables: Any) -> None:
     await refused(422, "anonymous_provider_disabled", "POST", "/signup", json={})
     assert await tables.read("SELECT id FROM auth_users") == []
