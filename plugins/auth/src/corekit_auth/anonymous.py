@@ -46,7 +46,7 @@ class Anonymous:
             ctx.session.add(user)
             await emit(ctx, UserCreated(user_id=user.id))
             session, key = await self._sessions.begin(ctx, user, METHOD)
-        return self._tokens.grant(user, [], session, key, caller.kit.clock.now())
+            return await self._tokens.grant(ctx, user, [], session, key)
 
     def _new(self, caller: Caller, metadata: dict[str, Any]) -> UserRow:
         now = caller.kit.clock.now()
