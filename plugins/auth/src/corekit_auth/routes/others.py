@@ -77,7 +77,7 @@ def _left() -> list[str]:
         for end in range(2, len(parts) + 1):
             here = "/".join(parts[:end])
             left |= {here} - built
-            if not "".join(parts[end : end + 1]).startswith("{"):
+            if not any(path.startswith(here + "/{") for path in built):  # a node has one parameter at most
                 left.add(here + "/{path:path}")
     return sorted(left)
 
