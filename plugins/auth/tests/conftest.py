@@ -23,7 +23,7 @@ from corekit.testing import FakeClock, make_kit
 from corekit.web import create_app
 from corekit_auth import AuthPlugin
 from corekit_auth.objects import Grant
-from corekit_auth.purposes import SEND_CODE, SIGN_IN
+from corekit_auth.purposes import KEYS, SEND_CODE, SIGN_IN
 from corekit_auth.service import AuthService
 
 ANN = "ann@example.org"
@@ -214,3 +214,10 @@ def refused(web: Callable[..., httpx.AsyncClient]) -> Callable[..., Awaitable[st
         return str(body["msg"])
 
     return check
+
+
+@pytest.fixture
+async def service_key(kit: Corekit, service: AuthService) -> str:
+    """Give a service key that may do an administrator's work."""
+    async with kit.caller().system(KEYS).begin() as ctx:
+        return (await service.service_keys.issue(ctx, role="service_role", name="tests", life=None)).text

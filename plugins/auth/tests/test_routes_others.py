@@ -42,7 +42,9 @@ def database_url(tmp_path: Path) -> str:
         ("POST", "/oauth/token", 404, "feature_disabled"),
         ("GET", "/.well-known/oauth-authorization-server", 404, "feature_disabled"),
         ("GET", "/scim/v2/Users", 404, "feature_disabled"),
-        ("GET", "/x/sessions", 404, "feature_disabled"),
+        ("GET", "/x", 404, "feature_disabled"),
+        ("GET", "/x/nothing", 404, "feature_disabled"),
+        ("GET", "/x/sessions/1/2", 404, "feature_disabled"),
         ("PATCH", "/nothing/of/the/kind", 404, "feature_disabled"),
         ("GET", "/", 404, "feature_disabled"),
         ("GET", "/token", 405, "unknown"),
@@ -63,7 +65,18 @@ async def test_what_is_off_says_so_in_both_forms(web: Web, method: str, path: st
     assert after.headers["X-Supabase-Api-Version"] == "2024-01-01"
 
 
-@pytest.mark.parametrize("path", ["/admin/users", "/admin/x/users/1/logout", "/invite", "/admin"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/users",
+        "/admin/x/users",
+        "/invite",
+        "/admin",
+        "/admin/users/1/x",
+        "/admin/users/1/factors/2/3",
+        "/admin/x",
+    ],
+)
 async def test_administrators_routes(web: Web, signed_up: Grant, path: str) -> None:
     """Statement 18."""
     async with web() as nobody, web("anon") as stranger, web(signed_up.session.access_token) as user:

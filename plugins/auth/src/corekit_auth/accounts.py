@@ -88,7 +88,7 @@ class Accounts:
     async def _demanded(self, caller: Caller, changes: Changes) -> Account:
         async with caller.begin(readonly=True) as ctx:
             seen = await self._sessions.live(ctx, caller.actor)
-            if changes.email is not None or changes.password is not None:
+            if not seen.user.is_anonymous and (changes.email is not None or changes.password is not None):
                 fresh = changes.nonce is not None  # it is checked where it is used up
                 await self._freshness.demand(ctx, seen, user_route=True, proved=fresh)
         return seen

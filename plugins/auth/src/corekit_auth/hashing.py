@@ -10,11 +10,14 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
+from corekit_auth import imported_hashes
 from corekit_auth.errors import Overloaded
 from corekit_auth.settings import AuthSettings
 
 R = TypeVar("R")
+OWN_HASH = "$argon2id$v=19$m=19456,t=2,p=1$"
 _FIRST_GUESS = 0.03
+_FLOOR = 0.1  # the least time of a check while imported hashes remain: they take longer than ours, which would tell
 
 
 class Hasher:
@@ -24,6 +27,8 @@ class Hasher:
         self._argon2 = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self._threads = settings.hash_threads or os.cpu_count() or 1
         self._wait = settings.hash_wait
+        self._floor = settings.sign_in_floor
+        self.imported = False  # whether hashes of other schemes are stored, as far as this process knows
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="auth-hash")
         self._waiting = 0
         self._seconds = _FIRST_GUESS
@@ -45,17 +50,30 @@ class Hasher:
             Overloaded: the queue would take longer than `hash_wait`.
 
         """
-        return await self._run(lambda: self._matches(stored or self._dummy, password)) and stored is not None
+        started = time.perf_counter()
+        self.imported = self.imported or bool(stored and not stored.startswith(OWN_HASH))
+        right = await self._run(lambda: self._matches(stored or self._dummy, password)) and stored is not None
+        await asyncio.sleep(max(started + self.floor - time.perf_counter(), 0))
+        return right
+
+    @property
+    def floor(self) -> float:
+        """The least time that a check takes, in seconds (`sign_in_floor`)."""
+        if self._floor >= 0:
+            return self._floor
+        return _FLOOR if self.imported else 0
 
     def outdated(self, stored: str) -> bool:
-        """Tell whether a hash was made with other parameters."""
-        return self._argon2.check_needs_rehash(stored)
+        """Tell whether a hash is of another scheme, or was made with other parameters."""
+        return imported_hashes.foreign(stored) or self._argon2.check_needs_rehash(stored)
 
     def close(self) -> None:
         """Stop the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _matches(self, stored: str, password: str) -> bool:
+        if imported_hashes.foreign(stored):
+            return imported_hashes.matches(stored, password)
         try:
             return self._argon2.verify(stored, password)
         except (VerifyMismatchError, VerificationError, InvalidHashError):

@@ -70,7 +70,7 @@ class Parts:
             revocations=revocations,
             rules=PasswordRules(settings),
             send_code=send_code,
-            sessions=Sessions(revocations, devices),
+            sessions=Sessions(revocations, devices, single=settings.single_session),
             throttle=Throttle(settings),
             tokens=Tokens(settings, keys),
             users=Users(settings),

@@ -15,7 +15,7 @@ from corekit_auth.hashing import Hasher
 from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
 from corekit_auth.pruning import prune
-from corekit_auth.purposes import KEYS, PRUNE, PURPOSES, SEND_CODE
+from corekit_auth.purposes import KEYS, PRUNE, PURPOSES, SEND_CODE, SIGN_IN
 from corekit_auth.revocations import Revocations
 from corekit_auth.service import AuthService
 from corekit_auth.service_keys import ServiceKeys
@@ -44,7 +44,7 @@ class AuthPlugin(Plugin[AuthSettings]):
         revocations.follow(keys.look)
         revocations.follow(service_keys.write_down)
         await revocations.start()
-        self._service = AuthService(
+        self._service = service = AuthService(
             kit,
             self.settings,
             keys=keys,
@@ -53,6 +53,8 @@ class AuthPlugin(Plugin[AuthSettings]):
             service_keys=service_keys,
             send_code=self.send_code,
         )
+        async with kit.caller().system(SIGN_IN).begin(readonly=True) as ctx:
+            hasher.imported = await service.parts.users.any_imported(ctx)
         kit.provide(Auth, self._service)
         kit.provide(AuthService, self._service)
         try:
@@ -87,9 +89,9 @@ class AuthPlugin(Plugin[AuthSettings]):
     @classmethod
     def commands(cls) -> Sequence[Any]:
         """Return `corekit auth …`."""
-        from corekit_auth.commands import keys  # noqa: PLC0415  # only the command line needs them
+        from corekit_auth.commands import keys, user  # noqa: PLC0415  # only the command line needs them
 
-        return [keys]
+        return [keys, user]
 
     def routes(self) -> Sequence[Any]:
         """Return the routes below the prefix."""

@@ -2,14 +2,19 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from corekit.context import Actor, Caller, Context, Kit
 from corekit.contracts.auth import Auth, Denied, EndReason, SessionInfo, TokenPair, User
 from corekit_auth.accounts import Accounts, Changes
+from corekit_auth.admin import Admin
+from corekit_auth.admin_factors import AdminFactors
 from corekit_auth.admission import Admission
-from corekit_auth.errors import EmailNotConfirmed, UserNotFound
+from corekit_auth.anonymous import Anonymous
+from corekit_auth.closing import Closing
+from corekit_auth.errors import EmailNotConfirmed, UserNotFound, ValidationFailed
 from corekit_auth.flows import Pkce
 from corekit_auth.gate import Gate, session_of
 from corekit_auth.hashing import Hasher
@@ -17,7 +22,9 @@ from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
 from corekit_auth.objects import Grant, UserObject
 from corekit_auth.one_time import OneTime
+from corekit_auth.own_sessions import OwnSessions
 from corekit_auth.parts import Parts
+from corekit_auth.phones import normal_phone
 from corekit_auth.purposes import DIRECTORY
 from corekit_auth.refreshing import Refreshing
 from corekit_auth.revocations import Revocations
@@ -53,6 +60,11 @@ class AuthService(Auth):
         self.key_ring = KeyRing(settings)
         self.service_keys = service_keys
         self.admission = Admission(parts, self._gate)
+        self._closing = Closing(parts)
+        self.admin = Admin(parts, self._closing)
+        self.admin_factors = AdminFactors()
+        self.anonymous = Anonymous(parts)
+        self.own_sessions = OwnSessions(parts)
         self._users, self._sessions, self._tokens = parts.users, parts.sessions, parts.tokens
         self._sign_up = SignUp(parts)
         self._sign_in = SignIn(parts)
@@ -82,11 +94,24 @@ class AuthService(Auth):
         async with _directory(ctx) as elevated:
             return {row.id: shared(row) for row in await self._users.by_id(elevated, user_ids)}
 
-    async def find(self, ctx: Context, *, email: str) -> User | None:
-        """Return the account with this address."""
+    async def find(self, ctx: Context, *, email: str = "", phone: str = "") -> User | None:
+        """Return the account with this address, or with this number."""
+        if bool(email) == bool(phone):
+            raise ValidationFailed("email, phone: exactly one of them")
         async with _directory(ctx) as elevated:
-            row = await self._users.by_email(elevated, normal_email(email))
+            if email:
+                row = await self._users.by_email(elevated, normal_email(email))
+            else:
+                row = await self._users.by_phone(elevated, normal_phone(phone))
         return shared(row) if row else None
+
+    async def ban(self, ctx: Context, user_id: UUID, until: datetime | None) -> None:
+        """Ban an account until then, which ends its sessions; None lifts the ban."""
+        await self._closing.ban(ctx, user_id, until)
+
+    async def delete(self, ctx: Context, user_id: UUID, *, soft: bool = False) -> None:
+        """Delete an account and all that auth knows of it; `soft` keeps a row that says that it was there."""
+        await self._closing.delete(ctx, user_id, soft=soft)
 
     async def sessions(self, ctx: Context, user_id: UUID) -> list[SessionInfo]:
         """Return the live sessions of a user, newest first."""

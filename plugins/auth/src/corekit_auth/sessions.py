@@ -38,14 +38,25 @@ def step(method: str, now: datetime, provider: str | None = None) -> dict[str, A
 class Sessions:
     """Begins, reads and ends sessions."""
 
-    def __init__(self, revocations: Revocations, devices: Devices) -> None:
+    def __init__(self, revocations: Revocations, devices: Devices, *, single: bool = False) -> None:
         self._revocations = revocations
         self._devices = devices
+        self._single = single
 
     async def begin(
-        self, ctx: Context, user: UserRow, method: str, *, aal: int = 1, provider: str | None = None
+        self,
+        ctx: Context,
+        user: UserRow,
+        method: str,
+        *,
+        aal: int = 1,
+        provider: str | None = None,
+        tag: str | None = None,
     ) -> tuple[SessionRow, bytes]:
-        """Begin a session; return it and the key of its refresh tokens, which is stored sealed."""
+        """Begin a session; return it and the key of its refresh tokens, which is stored sealed.
+
+        With `single_session` it ends the others that have the same `tag`, as those without any have.
+        """
         key, session_id, client, now = os.urandom(32), uuid7(), ctx.caller.client, ctx.now()
         row = SessionRow(
             id=session_id,
@@ -57,11 +68,14 @@ class Sessions:
             amr=[step(method, now, provider)],
             user_agent=client.user_agent[:AGENT_MAX] or None,
             ip=client.address or None,
+            tag=tag,
             created_at=now,
             updated_at=now,
         )
         user.last_sign_in_at = now
         await ctx.session.flush()  # the account first: the session refers to it
+        if self._single:
+            await self._end_tagged(ctx, user.id, tag)
         ctx.session.add(row)
         await ctx.session.flush()
         new_device = await self._devices.remember(ctx, user.id)
@@ -120,6 +134,14 @@ class Sessions:
         for session_id in ended:
             await emit(ctx, SessionEnded(user_id=user_id, session_id=session_id, reason=reason))
         return ended
+
+    async def _end_tagged(self, ctx: Context, user_id: UUID, tag: str | None) -> None:
+        """End what a new session replaces; the account is locked, so that of two at once one stays."""
+        await ctx.session.execute(select(UserRow.id).where(UserRow.id == user_id).with_for_update())
+        same = SessionRow.tag.is_(None) if tag is None else SessionRow.tag == tag
+        replaced = select(SessionRow.id).where(SessionRow.user_id == user_id, same)
+        for session_id in (await ctx.session.scalars(replaced)).all():
+            await self.end(ctx, user_id, "others", only=session_id)
 
     async def infos(self, ctx: Context, user_id: UUID) -> list[SessionInfo]:
         """List the live sessions of a user, newest first."""

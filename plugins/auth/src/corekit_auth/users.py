@@ -9,13 +9,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from corekit.context import Context
 from corekit.contracts.auth import User, UserCreated, UserDraft, after_user_created, before_user_created
 from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.errors import HookTimeout, MetadataTooLarge, ValidationFailed
+from corekit_auth.hashing import OWN_HASH
 from corekit_auth.models import IdentityRow, UserRow
 from corekit_auth.settings import AuthSettings
 
@@ -35,6 +36,13 @@ class Users:
         found: UserRow | None = await ctx.session.scalar(mine)
         return found
 
+    async def by_phone(self, ctx: Context, phone: str) -> UserRow | None:
+        """Find the account with this number, in its normal form."""
+        index = ctx.kit.keyring.index("phone", phone)
+        mine = select(UserRow).where(UserRow.phone_index == index, UserRow.deleted_at.is_(None))
+        found: UserRow | None = await ctx.session.scalar(mine)
+        return found
+
     async def by_id(self, ctx: Context, user_ids: Iterable[UUID]) -> Sequence[UserRow]:
         """Read the accounts that exist."""
         mine = select(UserRow).where(UserRow.id.in_(list(user_ids)), UserRow.deleted_at.is_(None))
@@ -45,6 +53,12 @@ class Users:
         mine = select(UserRow).where(UserRow.id == user_id, UserRow.deleted_at.is_(None)).with_for_update()
         found: UserRow | None = await ctx.session.scalar(mine)
         return found
+
+    async def any_imported(self, ctx: Context) -> bool:
+        """Tell whether passwords are stored that were hashed elsewhere, or with other parameters."""
+        ours = UserRow.password_hash.startswith(OWN_HASH, autoescape=True)
+        found = select(exists(select(UserRow.id).where(UserRow.password_hash.is_not(None), ~ours)))
+        return bool(await ctx.session.scalar(found))
 
     async def identities(self, ctx: Context, user_id: UUID) -> list[IdentityRow]:
         """Read the ways in which a user is known, oldest first."""
@@ -72,10 +86,14 @@ class Users:
             app_metadata={"provider": "email", "providers": ["email"]},
             user_metadata=dict(metadata),
         )
+        return await self.asked(ctx, draft)
+
+    async def asked(self, ctx: Context, draft: UserDraft) -> UserDraft:
+        """Let the hooks change a draft or refuse it; its id and addresses stay."""
         async with self._in_time():
             made = await ctx.kit.hooks.pipe(before_user_created, draft, ctx)
         known = self.checked_metadata(made.user_metadata)
-        return msgspec.structs.replace(made, id=draft.id, email=email, user_metadata=known)
+        return msgspec.structs.replace(made, id=draft.id, email=draft.email, phone=draft.phone, user_metadata=known)
 
     async def create(
         self, ctx: Context, draft: UserDraft, password_hash: str | None, *, confirmed: bool
@@ -86,10 +104,14 @@ class Users:
         await ctx.session.flush()  # the account first: the identity refers to it
         ctx.session.add(identity)
         await ctx.session.flush()
+        await self.made(ctx, user)
+        return user, identity
+
+    async def made(self, ctx: Context, user: UserRow) -> None:
+        """Tell of a new account, and let the hooks write beside it."""
         await emit(ctx, UserCreated(user_id=user.id))
         async with self._in_time():
             await ctx.kit.hooks.each(after_user_created, shared(user), ctx)
-        return user, identity
 
     def rows(
         self, draft: UserDraft, password_hash: str | None, now: datetime, *, confirmed: bool
@@ -119,7 +141,7 @@ class Users:
         except TimeoutError:
             raise HookTimeout from None
 
-    def checked_metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    def checked_metadata(self, metadata: Mapping[str, Any], field: str = "data") -> dict[str, Any]:
         """Return metadata that fits into every access token.
 
         Raises:
@@ -129,9 +151,9 @@ class Users:
         """
         written = msgspec.json.encode(metadata)
         if len(written) > self._settings.max_metadata:
-            raise MetadataTooLarge(f"data: at most {self._settings.max_metadata} bytes of JSON")
+            raise MetadataTooLarge(f"{field}: at most {self._settings.max_metadata} bytes of JSON")
         if b"\\u0000" in written:
-            raise ValidationFailed("data: no NUL characters")
+            raise ValidationFailed(f"{field}: no NUL characters")
         return dict(metadata)
 
 

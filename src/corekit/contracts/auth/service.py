@@ -1,6 +1,7 @@
 """The capability itself."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -27,8 +28,8 @@ class Auth(Protocol):
         """Return the accounts that exist, by id."""
         ...
 
-    async def find(self, ctx: Context, *, email: str) -> User | None:
-        """Return the account with this address."""
+    async def find(self, ctx: Context, *, email: str = "", phone: str = "") -> User | None:
+        """Return the account with this address, or with this number."""
         ...
 
     async def sessions(self, ctx: Context, user_id: UUID) -> list[SessionInfo]:
@@ -39,6 +40,14 @@ class Auth(Protocol):
         self, ctx: Context, user_id: UUID, *, except_: UUID | None = None, reason: EndReason = "admin"
     ) -> int:
         """End all sessions of a user but one; return how many ended. They are refused from the commit on."""
+        ...
+
+    async def ban(self, ctx: Context, user_id: UUID, until: datetime | None) -> None:
+        """Ban an account until then, which ends its sessions; None lifts the ban. Under an elevated purpose."""
+        ...
+
+    async def delete(self, ctx: Context, user_id: UUID, *, soft: bool = False) -> None:
+        """Delete an account; `soft` keeps a row that says that it was there. Under an elevated purpose."""
         ...
 
     async def issue(self, ctx: Context, user_id: UUID, *, method: str = "password") -> TokenPair:

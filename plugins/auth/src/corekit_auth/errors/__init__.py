@@ -1,5 +1,12 @@
 """What auth refuses, with GoTrue's codes: the routes write them in GoTrue's bodies, other wires as problems."""
 
+from corekit_auth.errors.admin import (
+    NoSuchPasskey,
+    NoSuchSession,
+    NoSuchUser,
+    PhoneExists,
+    UserIdTaken,
+)
 from corekit_auth.errors.base import AuthProblem, Code
 from corekit_auth.errors.codes import (
     Aal2Needed,
@@ -13,6 +20,7 @@ from corekit_auth.errors.codes import (
     ReauthenticationNotValid,
     UnconfirmedAddress,
 )
+from corekit_auth.errors.factors import FactorNameConflict, FactorNotFound
 from corekit_auth.errors.keys import HookTimeout, HookTimeoutAtRefresh, KeyNotFound
 from corekit_auth.errors.sessions import (
     AnonymousDisabled,
@@ -64,6 +72,8 @@ __all__ = [
     "EmailDisabled",
     "EmailExists",
     "EmailNotConfirmed",
+    "FactorNameConflict",
+    "FactorNotFound",
     "FeatureDisabled",
     "FlowStateExpired",
     "FlowStateNotFound",
@@ -74,6 +84,9 @@ __all__ = [
     "KeyNotFound",
     "MetadataTooLarge",
     "NoAuthorization",
+    "NoSuchPasskey",
+    "NoSuchSession",
+    "NoSuchUser",
     "NotAdmin",
     "OtpDisabled",
     "OtpExpired",
@@ -81,6 +94,7 @@ __all__ = [
     "OverRequestRate",
     "Overloaded",
     "PhoneDisabled",
+    "PhoneExists",
     "ReauthenticationNeeded",
     "ReauthenticationNotValid",
     "RefreshTokenAlreadyUsed",
@@ -96,6 +110,7 @@ __all__ = [
     "UnconfirmedAddress",
     "UnsupportedGrant",
     "UserAlreadyExists",
+    "UserIdTaken",
     "UserNotFound",
     "ValidationFailed",
     "WeakPassword",

@@ -6,10 +6,13 @@ from litestar import Router
 
 from corekit.web import public
 from corekit_auth.routes.about import AboutController
+from corekit_auth.routes.admin import AdminController
+from corekit_auth.routes.admin_factors import AdminFactorController
 from corekit_auth.routes.codes import CodesController
 from corekit_auth.routes.deadline import Deadline
 from corekit_auth.routes.envelope import HANDLERS
 from corekit_auth.routes.others import others
+from corekit_auth.routes.sessions import SessionController
 from corekit_auth.routes.sign_in import SignInController
 from corekit_auth.routes.user import UserController
 from corekit_auth.settings import AuthSettings
@@ -22,7 +25,16 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
     return [
         Router(
             settings.prefix or "/",
-            route_handlers=[AboutController, SignInController, UserController, CodesController, *others(settings)],
+            route_handlers=[
+                AboutController,
+                AdminController,
+                AdminFactorController,
+                CodesController,
+                SessionController,
+                SignInController,
+                UserController,
+                *others(settings),
+            ],
             guards=[public("the protocol's own refusals: each route reads and checks the bearer itself")],
             opt={"bearer": "own"},
             exception_handlers=HANDLERS,

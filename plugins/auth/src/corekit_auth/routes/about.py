@@ -48,9 +48,9 @@ class AboutController(Controller):
     async def settings(self, caller: Who) -> SettingsObject:
         """Say what is on."""
         service, env = caller.kit.get(AuthService), caller.kit.env
-        email = service.settings.email
+        on = {"email": service.settings.email, "anonymous_users": service.settings.anonymous}
         return SettingsObject(
-            external={name: name == "email" and email for name in ("email", *_OFF, *_OFF_TOO, *_OFF_ALSO)},
+            external={name: on.get(name, False) for name in ("email", *_OFF, *_OFF_TOO, *_OFF_ALSO)},
             disable_signup=not service.sign_up_open(),
             mailer_autoconfirm=service.settings.autoconfirm(env),
         )

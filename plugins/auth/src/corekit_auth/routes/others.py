@@ -10,6 +10,7 @@ from corekit.web import Who
 from corekit_auth.errors import Code, FeatureDisabled
 from corekit_auth.routes.admins import admin
 from corekit_auth.routes.envelope import Asked, refusal
+from corekit_auth.service import AuthService
 from corekit_auth.settings import AuthSettings
 
 Answer = tuple[int, Code, str]
@@ -37,9 +38,25 @@ _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
         "/.well-known/jwks.json",
         "/.well-known/openid-configuration",
         "/reauthenticate",
+        "/x/sessions",
+        "/admin/x/limits",
+        "/admin/users/{user_id:str}/factors",
+        "/admin/users/{user_id:str}/passkeys",
     ],
-    (HttpMethod.POST,): ["/signup", "/token", "/logout", "/otp", "/magiclink", "/recover", "/resend"],
-    (HttpMethod.GET, HttpMethod.POST): ["/verify"],
+    (HttpMethod.POST,): [
+        "/signup",
+        "/token",
+        "/logout",
+        "/otp",
+        "/magiclink",
+        "/recover",
+        "/resend",
+        "/admin/x/users/{user_id:str}/logout",
+    ],
+    (HttpMethod.DELETE,): ["/x/sessions/{session_id:str}", "/admin/users/{user_id:str}/passkeys/{passkey_id:str}"],
+    (HttpMethod.GET, HttpMethod.POST): ["/admin/users", "/verify"],
+    (HttpMethod.GET, HttpMethod.PUT, HttpMethod.DELETE): ["/admin/users/{user_id:str}"],
+    (HttpMethod.PUT, HttpMethod.DELETE): ["/admin/users/{user_id:str}/factors/{factor_id:str}"],
     (HttpMethod.GET, HttpMethod.PUT): ["/user"],
 }
 
@@ -55,8 +72,22 @@ def others(settings: AuthSettings) -> Sequence[Any]:
         )(wrong_method)
         for built, paths in _BUILT.items()
     ]
-    # At the root of a server, the rest belongs to others.
-    return [*rest, everything_else] if settings.prefix else rest
+    if not settings.prefix:
+        return rest  # at the root of a server, the rest belongs to others
+    return [*rest, route(_left(), http_method=_METHODS, include_in_schema=False, status_code=404)(everything_else)]
+
+
+def _left() -> list[str]:
+    """Name what no route answers; a router that went into a path with parameters does not come back for the rest."""
+    built = {path for paths in _BUILT.values() for path in paths}
+    left = {"/", "/{path:path}"}
+    for parts in (path.split("/") for path in built if "{" in path):
+        for end in range(2, len(parts) + 1):
+            here = "/".join(parts[:end])
+            left |= {here} - built
+            if not any(path.startswith(here + "/{") for path in built):  # a node has one parameter at most
+                left.add(here + "/{path:path}")
+    return sorted(left)
 
 
 async def wrong_method(request: Asked) -> Response[bytes]:
@@ -64,10 +95,10 @@ async def wrong_method(request: Asked) -> Response[bytes]:
     return refusal(request, 405, Code.UNKNOWN, f"{request.method} is not allowed here")
 
 
-@route(["/", "/{path:path}"], http_method=_METHODS, include_in_schema=False, status_code=404)
 async def everything_else(request: Asked, caller: Who) -> Response[bytes]:
     """Say what is switched off; administrators' routes first ask who is there."""
-    path = "/" + str(request.path_params.get("path", "")).strip("/")
+    prefix = caller.kit.get(AuthService).settings.prefix
+    path = "/" + request.url.path.partition(prefix)[2].strip("/")
     if _within(path, _ADMIN):
         await admin(request, caller)
     answer = next((answer for prefix, answer in _DISABLED.items() if _within(path, [prefix])), _OFF)

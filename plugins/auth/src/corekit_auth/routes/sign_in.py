@@ -6,7 +6,6 @@ from litestar.params import FromQuery, JSONBody
 from corekit.context import Caller
 from corekit.web import Who
 from corekit_auth.errors import (
-    AnonymousDisabled,
     InvalidCredentials,
     RefreshTokenRequired,
     UnsupportedGrant,
@@ -29,11 +28,11 @@ class SignInController(Controller):
     ) -> Response[SessionObject] | Response[UserObject]:
         """Make an account: with its first session, or, where its address is to be confirmed, without one."""
         email = address_of(data.email, data.phone)
+        service = caller.kit.get(AuthService)
         if email is None:
-            raise AnonymousDisabled
+            return granted(await service.anonymous.sign_up(caller, data.data or {}))
         if not data.password:
             raise ValidationFailed("password: Signup requires a valid password")
-        service = caller.kit.get(AuthService)
         made = await service.sign_up_with_password(
             in_locale(request, caller),
             email,

@@ -1,0 +1,20 @@
+"""Phone numbers in the one form in which they are stored and compared."""
+
+import re
+
+from corekit_auth.errors import ValidationFailed
+
+_PHONE = re.compile(r"[1-9][0-9]{1,14}")
+
+
+def normal_phone(text: str) -> str:
+    """Bring a number into international form without `+` and blanks (E.164).
+
+    Raises:
+        ValidationFailed: it is none.
+
+    """
+    phone = "".join(text.split()).removeprefix("+")
+    if not _PHONE.fullmatch(phone):
+        raise ValidationFailed("phone: Invalid phone number format (E.164 required)")
+    return phone
