@@ -53,7 +53,7 @@ class Accounts:
     async def me(self, ctx: Context) -> UserObject:
         """Return the account of who asks, while their session lives."""
         account = await self._sessions.live(ctx, ctx.actor)
-        return user_object(account.user, account.identities)
+        return user_object(account.user, account.identities, account.factors)
 
     async def update(self, caller: Caller, changes: Changes) -> UserObject:
         """Change one's own account; a new password ends all other sessions."""
@@ -132,7 +132,7 @@ class Accounts:
             await self._sessions.end(ctx, user.id, "password", except_=account.session.id)
             await emit(ctx, PasswordChanged(user_id=user.id))
         await ctx.session.flush()
-        return user_object(user, account.identities)
+        return user_object(user, account.identities, account.factors)
 
     async def _move(self, ctx: Context, user: UserRow, identities: list[IdentityRow], email: str) -> None:
         if await ctx.session.scalar(select(UserRow.id).where(UserRow.email == email)) is not None:

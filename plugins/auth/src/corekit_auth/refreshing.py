@@ -145,6 +145,7 @@ class Refreshing:
             account.session,
             seen.key,
             caller.kit.clock.now(),
+            factors=account.factors,
             counter=counter,
             reuse=reuse,
         )

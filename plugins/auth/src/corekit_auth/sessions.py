@@ -15,19 +15,22 @@ from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.devices import Devices
 from corekit_auth.errors import Banned, SessionNotFound, UserNotFound
+from corekit_auth.factor_list import factor_list, read_factors
 from corekit_auth.gate import session_of
 from corekit_auth.models import IdentityRow, SessionRow, UserRow
+from corekit_auth.objects import FactorObject
 from corekit_auth.revocations import Revocations
 
 AGENT_MAX = 512
 
 
 class Account(msgspec.Struct, frozen=True):
-    """An account with its identities, seen from one of its sessions."""
+    """An account with its identities and second factors, seen from one of its sessions."""
 
     user: UserRow
     session: SessionRow
     identities: list[IdentityRow]
+    factors: list[FactorObject]
 
 
 def step(method: str, now: datetime, provider: str | None = None) -> dict[str, Any]:
@@ -69,9 +72,9 @@ class Sessions:
         return row, key
 
     async def account(self, ctx: Context, session_id: UUID) -> Account | None:
-        """Read a session with its account and identities, in one statement."""
+        """Read a session with its account, identities and second factors, in one statement."""
         statement = (
-            select(SessionRow, UserRow, IdentityRow)
+            select(SessionRow, UserRow, IdentityRow, factor_list(ctx))
             .join(UserRow, UserRow.id == SessionRow.user_id)
             .outerjoin(IdentityRow, IdentityRow.user_id == UserRow.id)
             .where(SessionRow.id == session_id, UserRow.deleted_at.is_(None))
@@ -80,7 +83,8 @@ class Sessions:
         rows = (await ctx.session.execute(statement)).all()
         if not rows:
             return None
-        return Account(rows[0][1], rows[0][0], [row[2] for row in rows if row[2] is not None])
+        factors = await read_factors(ctx, rows[0][3])
+        return Account(rows[0][1], rows[0][0], [row[2] for row in rows if row[2] is not None], factors)
 
     async def live(self, ctx: Context, actor: Actor) -> Account:
         """Read the account of a signed-in actor.

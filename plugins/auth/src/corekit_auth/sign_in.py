@@ -82,8 +82,9 @@ class SignIn:
             user.password_hash = rehashed
             session, key = await self._sessions.begin(ctx, user, "password")
             identities = await self._users.identities(ctx, user.id)
+            factors = await self._users.factors(ctx, user.id)
             await self._failures.forget(ctx, PASSWORD, bucket)
-        return self._tokens.grant(user, identities, session, key, caller.kit.clock.now())
+        return self._tokens.grant(user, identities, session, key, caller.kit.clock.now(), factors=factors)
 
 
 def bucket_of(address: str, device: bytes | None) -> str:

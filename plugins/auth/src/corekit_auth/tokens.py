@@ -9,7 +9,7 @@ from joserfc import jwt
 from corekit_auth import refresh_tokens
 from corekit_auth.keys import ALG, Keys
 from corekit_auth.models import IdentityRow, SessionRow, UserRow
-from corekit_auth.objects import Grant, SessionObject, user_object
+from corekit_auth.objects import FactorObject, Grant, SessionObject, user_object
 from corekit_auth.settings import AuthSettings
 
 
@@ -33,6 +33,7 @@ class Tokens:
         key: bytes,
         now: datetime,
         *,
+        factors: Sequence[FactorObject] = (),
         counter: int = 0,
         reuse: Literal["", "concurrent-refresh", "fail-to-save"] = "",
     ) -> Grant:
@@ -43,7 +44,7 @@ class Tokens:
             expires_in=ttl,
             expires_at=int(now.timestamp()) + ttl,
             refresh_token=refresh_tokens.encode(session.id, counter, key),
-            user=user_object(user, identities),
+            user=user_object(user, identities, factors),
         )
         return Grant(
             session=made, session_id=session.id, counter=counter, rotated=counter > session.counter, reuse=reuse

@@ -1,6 +1,21 @@
 """What auth refuses, with GoTrue's codes: the routes write them in GoTrue's bodies, other wires as problems."""
 
 from corekit_auth.errors.base import AuthProblem, Code
+from corekit_auth.errors.factors import (
+    AnonymousHasNoFactors,
+    ChallengeExpired,
+    FactorDisabled,
+    FactorNameConflict,
+    FactorNotFound,
+    PhoneFactorDisabled,
+    TooManyFactors,
+    TotpDisabled,
+    TotpVerifyDisabled,
+    UnenrollNeedsAal2,
+    VerificationFailed,
+    VerificationRejected,
+    WebauthnFactorDisabled,
+)
 from corekit_auth.errors.sessions import (
     AnonymousDisabled,
     BadJwt,
@@ -39,15 +54,20 @@ from corekit_auth.errors.sessions import (
 
 __all__ = [
     "AnonymousDisabled",
+    "AnonymousHasNoFactors",
     "AuthProblem",
     "BadJwt",
     "Banned",
     "BannedAtSignIn",
+    "ChallengeExpired",
     "Code",
     "CurrentPasswordInvalid",
     "CurrentPasswordRequired",
     "EmailExists",
     "EmailNotConfirmed",
+    "FactorDisabled",
+    "FactorNameConflict",
+    "FactorNotFound",
     "FeatureDisabled",
     "InsufficientAal",
     "InvalidCredentials",
@@ -57,6 +77,7 @@ __all__ = [
     "OverRequestRate",
     "Overloaded",
     "PhoneDisabled",
+    "PhoneFactorDisabled",
     "ReauthenticationNeeded",
     "RefreshTokenAlreadyUsed",
     "RefreshTokenForeign",
@@ -68,9 +89,16 @@ __all__ = [
     "SessionNotFound",
     "SignupDisabled",
     "StaleSignIn",
+    "TooManyFactors",
+    "TotpDisabled",
+    "TotpVerifyDisabled",
+    "UnenrollNeedsAal2",
     "UnsupportedGrant",
     "UserAlreadyExists",
     "UserNotFound",
     "ValidationFailed",
+    "VerificationFailed",
+    "VerificationRejected",
     "WeakPassword",
+    "WebauthnFactorDisabled",
 ]
