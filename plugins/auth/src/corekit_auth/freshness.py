@@ -16,7 +16,7 @@ class Freshness:
         """Tell whether a second factor is verified."""
         return any(factor.status == "verified" for factor in account.factors)
 
-    async def demand_strong(self, ctx: Context, account: Account) -> None:
+    def demand_strong(self, account: Account) -> None:
         """Refuse aal1 where a second factor is there.
 
         Raises:
@@ -34,7 +34,7 @@ class Freshness:
             StaleSignIn, ReauthenticationNeeded: the last proof is too long ago.
 
         """
-        await self.demand_strong(ctx, account)
+        self.demand_strong(account)
         stale: type[AuthProblem] = ReauthenticationNeeded if user_route else StaleSignIn
         if not self.fresh(ctx, account):
             raise stale

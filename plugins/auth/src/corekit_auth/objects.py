@@ -91,9 +91,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     reuse: Literal["", "concurrent-refresh", "fail-to-save"] = ""
 
 
-def user_object(
-    user: UserRow, identities: Iterable[IdentityRow], factors: Sequence[FactorObject] = ()
-) -> UserObject:
+def user_object(user: UserRow, identities: Iterable[IdentityRow], factors: Sequence[FactorObject] = ()) -> UserObject:
     """Write an account; clients tell from `factors` whether to ask for a second one."""
     return UserObject(
         id=user.id,

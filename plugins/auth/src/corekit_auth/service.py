@@ -9,12 +9,14 @@ from corekit.context import Actor, Caller, Context, Kit
 from corekit.contracts.auth import Auth, Denied, EndReason, SessionInfo, TokenPair, User
 from corekit_auth.accounts import Accounts, Changes
 from corekit_auth.errors import UserNotFound
+from corekit_auth.factors import Factors
 from corekit_auth.gate import Gate, session_of
 from corekit_auth.hashing import Hasher
 from corekit_auth.keys import Keys
 from corekit_auth.objects import Grant, UserObject
 from corekit_auth.parts import Parts
 from corekit_auth.purposes import DIRECTORY
+from corekit_auth.recovery import RecoveryCodes
 from corekit_auth.refreshing import Refreshing
 from corekit_auth.revocations import Revocations
 from corekit_auth.settings import AuthSettings
@@ -41,6 +43,8 @@ class AuthService(Auth):
         self._sign_in = SignIn(parts)
         self._refreshing = Refreshing(parts)
         self._accounts = Accounts(parts)
+        self.factors = Factors(parts)
+        self.recovery_codes = RecoveryCodes(parts)
 
     async def sign_up(self, caller: Caller, *, email: str, password: str) -> TokenPair:
         """Make an account whose address is confirmed at once, and sign it in."""

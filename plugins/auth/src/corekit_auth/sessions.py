@@ -111,13 +111,16 @@ class Sessions:
         *,
         only: UUID | None = None,
         except_: UUID | None = None,
+        aal: int | None = None,
     ) -> Sequence[UUID]:
-        """End the sessions of a user, in one transaction with the revocation and the event of each."""
+        """End the sessions of a user (of one `aal`), in one transaction with the revocation and the event of each."""
         statement = delete(SessionRow).where(SessionRow.user_id == user_id)
         if only is not None:
             statement = statement.where(SessionRow.id == only)
         if except_ is not None:
             statement = statement.where(SessionRow.id != except_)
+        if aal is not None:
+            statement = statement.where(SessionRow.aal == aal)
         returning = statement.returning(SessionRow.id).execution_options(synchronize_session=False)
         ended = (await ctx.session.scalars(returning)).all()
         self._revocations.record(ctx, ended)

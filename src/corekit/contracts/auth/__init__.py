@@ -30,6 +30,7 @@ from corekit.contracts.auth.hooks import (
     Reject,
     UserDraft,
     authenticate,
+    mfa_verification_attempt,
     password_verification_attempt,
 )
 from corekit.contracts.auth.objects import Denied, DenyReason, EndReason, SessionInfo, TokenPair, User
@@ -70,5 +71,6 @@ __all__ = [
     "UserDeleted",
     "UserDraft",
     "authenticate",
+    "mfa_verification_attempt",
     "password_verification_attempt",
 ]

@@ -79,3 +79,8 @@ async def authenticate(token: str, caller: Caller) -> Actor | Denied | None:
 @hookspec
 async def password_verification_attempt(attempt: Attempt, ctx: Context) -> Reject | None:
     """See each password of a known account that was checked, right or wrong, and refuse it. The first answer counts."""
+
+
+@hookspec
+async def mfa_verification_attempt(attempt: Attempt, ctx: Context) -> Reject | None:
+    """See each second factor that was checked, right or wrong, and refuse it. Only the first answer counts."""

@@ -8,13 +8,14 @@ from corekit_auth.errors.factors import (
     FactorNameConflict,
     FactorNotFound,
     PhoneFactorDisabled,
+    PhoneFactorUnusable,
     TooManyFactors,
     TotpDisabled,
-    TotpVerifyDisabled,
     UnenrollNeedsAal2,
     VerificationFailed,
     VerificationRejected,
     WebauthnFactorDisabled,
+    WebauthnFactorUnusable,
 )
 from corekit_auth.errors.sessions import (
     AnonymousDisabled,
@@ -78,6 +79,7 @@ __all__ = [
     "Overloaded",
     "PhoneDisabled",
     "PhoneFactorDisabled",
+    "PhoneFactorUnusable",
     "ReauthenticationNeeded",
     "RefreshTokenAlreadyUsed",
     "RefreshTokenForeign",
@@ -91,7 +93,6 @@ __all__ = [
     "StaleSignIn",
     "TooManyFactors",
     "TotpDisabled",
-    "TotpVerifyDisabled",
     "UnenrollNeedsAal2",
     "UnsupportedGrant",
     "UserAlreadyExists",
@@ -101,4 +102,5 @@ __all__ = [
     "VerificationRejected",
     "WeakPassword",
     "WebauthnFactorDisabled",
+    "WebauthnFactorUnusable",
 ]

@@ -32,13 +32,6 @@ class TotpDisabled(AuthProblem):
     title = "MFA enroll is disabled for TOTP"
 
 
-class TotpVerifyDisabled(AuthProblem):
-    """A challenge of an authenticator app, where that is off."""
-
-    slug, status, error = "auth-totp-verify-disabled", 422, Code.MFA_TOTP_VERIFY_NOT_ENABLED
-    title = "MFA verification is disabled for TOTP"
-
-
 class PhoneFactorDisabled(AuthProblem):
     """A phone as second factor, where that is off."""
 
@@ -51,6 +44,20 @@ class WebauthnFactorDisabled(AuthProblem):
 
     slug, status, error = "auth-webauthn-factor-disabled", 422, Code.MFA_WEB_AUTHN_ENROLL_NOT_ENABLED
     title = "MFA enroll is disabled for WebAuthn"
+
+
+class PhoneFactorUnusable(AuthProblem):
+    """A challenge of a phone, where that is off."""
+
+    slug, status, error = "auth-phone-factor-unusable", 422, Code.MFA_PHONE_VERIFY_NOT_ENABLED
+    title = "MFA verification is disabled for Phone"
+
+
+class WebauthnFactorUnusable(AuthProblem):
+    """A challenge of a security key, where that is off."""
+
+    slug, status, error = "auth-webauthn-factor-unusable", 422, Code.MFA_WEB_AUTHN_VERIFY_NOT_ENABLED
+    title = "MFA verification is disabled for WebAuthn"
 
 
 class AnonymousHasNoFactors(AuthProblem):
@@ -89,7 +96,11 @@ class FactorDisabled(AuthProblem):
 
 
 class VerificationRejected(AuthProblem, Refused):
-    """A code that a hook refused, right or wrong."""
+    """A code that a hook refused, right or wrong; `end_sessions` where it wants the person signed out."""
 
     slug, status, code, error = "auth-verification-rejected", 403, 103, Code.MFA_VERIFICATION_REJECTED
     title = "Further MFA verification attempts will be rejected."
+
+    def __init__(self, detail: str = "", *, end_sessions: bool = False) -> None:
+        super().__init__(detail)
+        self.end_sessions = end_sessions

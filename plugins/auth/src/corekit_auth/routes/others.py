@@ -27,7 +27,6 @@ _DISABLED: dict[str, Answer] = {
     "/otp": (422, Code.OTP_DISABLED, "Signups not allowed for otp"),
     "/authorize": _NO_PROVIDER,
     "/user/identities": _NO_LINKING,
-    "/factors": (422, Code.MFA_TOTP_ENROLL_NOT_ENABLED, "MFA enroll is disabled for TOTP"),
     "/passkeys": (404, Code.PASSKEY_DISABLED, "Passkeys are disabled"),
     "/sso": (404, Code.SAML_PROVIDER_DISABLED, "SAML 2.0 is disabled"),
 }
@@ -35,7 +34,17 @@ _ADMIN = ("/admin", "/invite")
 _METHODS = (HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE)
 _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
     (HttpMethod.GET,): ["/health", "/settings", "/.well-known/jwks.json", "/.well-known/openid-configuration"],
-    (HttpMethod.POST,): ["/signup", "/token", "/logout"],
+    (HttpMethod.POST,): [
+        "/signup",
+        "/token",
+        "/logout",
+        "/factors",
+        "/factors/{factor_id:str}/challenge",
+        "/factors/{factor_id:str}/verify",
+        "/x/recovery-codes",
+        "/x/recovery-codes/verify",
+    ],
+    (HttpMethod.DELETE,): ["/factors/{factor_id:str}"],
     (HttpMethod.GET, HttpMethod.PUT): ["/user"],
 }
 
