@@ -71,7 +71,7 @@ async def test_statement_9_a_code_takes_the_place_of_a_factor_once(
     with pytest.raises(VerificationFailed):
         await service.recovery_codes.verify(weak, codes[0])
     await service.recovery_codes.verify(weak, codes[1])
-    told = await tables.read("SELECT body FROM corekit_outbox WHERE tag = 'auth.recovery_code_used'")
+    told = await tables.read("SELECT payload FROM corekit_outbox WHERE tag = 'auth.recovery_code_used'")
     assert [left in str(body) for left, (body,) in zip(('"left":9', '"left":8'), told, strict=True)] == [True, True]
     assert "auth.recovery_codes_replaced" in await tables.told()
 

@@ -69,7 +69,13 @@ async def wrong_method(request: Asked) -> Response[bytes]:
     return refusal(request, 405, Code.UNKNOWN, f"{request.method} is not allowed here")
 
 
-@route(["/", "/{path:path}"], http_method=_METHODS, include_in_schema=False, status_code=404)
+# Below a path with a parameter, Litestar's router does not come back to the general one.
+@route(
+    ["/", "/{path:path}", "/factors/{factor_id:str}/{path:path}"],
+    http_method=_METHODS,
+    include_in_schema=False,
+    status_code=404,
+)
 async def everything_else(request: Asked, caller: Who) -> Response[bytes]:
     """Say what is switched off; administrators' routes first ask who is there."""
     path = "/" + str(request.path_params.get("path", "")).strip("/")
