@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, Select, bindparam, delete, select
 
 from corekit.context import Actor, Context
 from corekit.contracts.auth import EndReason, SessionEnded, SessionInfo, SignedIn
+from corekit.data import Id
 from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.devices import Devices
@@ -44,6 +45,8 @@ class Sessions:
     def __init__(self, revocations: Revocations, devices: Devices) -> None:
         self._revocations = revocations
         self._devices = devices
+        # Built once: that costs more than the factors do.
+        self._account: Select[SessionRow, UserRow, IdentityRow, str | None] | None = None
 
     async def begin(
         self, ctx: Context, user: UserRow, method: str, *, aal: int = 1, provider: str | None = None
@@ -73,14 +76,9 @@ class Sessions:
 
     async def account(self, ctx: Context, session_id: UUID) -> Account | None:
         """Read a session with its account, identities and second factors, in one statement."""
-        statement = (
-            select(SessionRow, UserRow, IdentityRow, factor_list(ctx))
-            .join(UserRow, UserRow.id == SessionRow.user_id)
-            .outerjoin(IdentityRow, IdentityRow.user_id == UserRow.id)
-            .where(SessionRow.id == session_id, UserRow.deleted_at.is_(None))
-            .order_by(IdentityRow.created_at)
-        )
-        rows = (await ctx.session.execute(statement)).all()
+        if self._account is None:
+            self._account = _account(factor_list(ctx))
+        rows = (await ctx.session.execute(self._account, {"session_id": session_id})).all()
         if not rows:
             return None
         factors = await read_factors(ctx, rows[0][3])
@@ -137,3 +135,13 @@ class Sessions:
             )
             for row in await ctx.session.scalars(newest)
         ]
+
+
+def _account(factors: ColumnElement[str | None]) -> Select[SessionRow, UserRow, IdentityRow, str | None]:
+    return (
+        select(SessionRow, UserRow, IdentityRow, factors)
+        .join(UserRow, UserRow.id == SessionRow.user_id)
+        .outerjoin(IdentityRow, IdentityRow.user_id == UserRow.id)
+        .where(SessionRow.id == bindparam("session_id", type_=Id()), UserRow.deleted_at.is_(None))
+        .order_by(IdentityRow.created_at)
+    )
