@@ -77,7 +77,7 @@ async def test_statement_9_a_code_takes_the_place_of_a_factor_once(
 
 
 async def test_statement_9_of_twenty_uses_of_one_code_one_passes(service: AuthService, ann: Caller) -> None:
-    """Goes red when a code is looked up in one statement and spent in another, without the lock."""
+    """Goes red when neither the look-up nor the statement that spends a code asks whether it was used."""
     await passed(service, ann)
     code = (await codes_of(service, ann))[0]
     uses = [service.recovery_codes.verify(ann, code) for _ in range(20)]
