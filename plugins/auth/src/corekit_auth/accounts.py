@@ -65,7 +65,7 @@ class Accounts:
     async def me(self, ctx: Context) -> UserObject:
         """Return the account of who asks, while their session lives."""
         account = await self._sessions.live(ctx, ctx.actor)
-        return user_object(account.user, account.identities)
+        return user_object(account.user, account.identities, account.factors)
 
     async def update(self, caller: Caller, changes: Changes) -> UserObject:
         """Change one's own account: a new password ends all other sessions, a new address is confirmed by mail."""
@@ -150,7 +150,7 @@ class Accounts:
         elif email is not None:
             await self._email_change.begin(ctx, user, email, pkce=changes.pkce, redirect_to=changes.redirect_to)
         await ctx.session.flush()
-        return user_object(user, account.identities)
+        return user_object(user, account.identities, account.factors)
 
     async def _demand_nonce(self, ctx: Context, user: UserRow, nonce: str) -> None:
         try:

@@ -90,7 +90,8 @@ class Confirming:
         """Begin the session that a code leads to."""
         session, key = await self._sessions.begin(ctx, user, method)
         await ctx.session.flush()
-        return await self._tokens.grant(ctx, user, identities, session, key)
+        factors = await self._users.factors(ctx, user.id)
+        return await self._tokens.grant(ctx, user, identities, session, key, factors=factors)
 
     async def _first(self, ctx: Context, user: UserRow, identities: list[IdentityRow], kind: TokenKind) -> None:
         user.email_confirmed_at = user.updated_at = ctx.now()

@@ -1,10 +1,7 @@
 """Statement 11: what one signs in with is changed only after a sign-in that is strong and fresh enough."""
 
-from sqlalchemy import exists, select
-
 from corekit.context import Context
 from corekit_auth.errors import Aal2Needed, AuthProblem, InsufficientAal, ReauthenticationNeeded, StaleSignIn
-from corekit_auth.models import FactorRow
 from corekit_auth.sessions import Account
 from corekit_auth.settings import AuthSettings
 
@@ -15,21 +12,18 @@ class Freshness:
     def __init__(self, settings: AuthSettings) -> None:
         self._settings = settings
 
-    async def has_factor(self, ctx: Context, account: Account) -> bool:
+    def has_factor(self, account: Account) -> bool:
         """Tell whether a second factor is verified."""
-        verified = exists(
-            select(FactorRow.id).where(FactorRow.user_id == account.user.id, FactorRow.status == "verified")
-        )
-        return bool(await ctx.session.scalar(select(verified)))
+        return any(factor.status == "verified" for factor in account.factors)
 
-    async def demand_strong(self, ctx: Context, account: Account, *, user_route: bool = False) -> None:
+    def demand_strong(self, account: Account, *, user_route: bool = False) -> None:
         """Refuse aal1 where a second factor is there; PUT /user (`user_route`) answers so with 401.
 
         Raises:
             InsufficientAal, Aal2Needed: the session has to pass its second factor first.
 
         """
-        if account.session.aal == 1 and await self.has_factor(ctx, account):
+        if account.session.aal == 1 and self.has_factor(account):
             raise Aal2Needed if user_route else InsufficientAal
 
     async def demand(self, ctx: Context, account: Account, *, user_route: bool = False, proved: bool = False) -> None:
@@ -40,7 +34,7 @@ class Freshness:
             StaleSignIn, ReauthenticationNeeded: the last proof is too long ago.
 
         """
-        await self.demand_strong(ctx, account, user_route=user_route)
+        self.demand_strong(account, user_route=user_route)
         stale: type[AuthProblem] = ReauthenticationNeeded if user_route else StaleSignIn
         if not proved and not self.fresh(ctx, account):
             raise stale

@@ -1,6 +1,6 @@
 """GoTrue's objects as they go over the wire. Absent times are left out; absent addresses are empty texts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from corekit_auth.models import IdentityRow, UserRow
+from corekit_auth.models.factors import FactorStatus, FactorType
 
 
 class IdentityObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,19 @@ class IdentityObject(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     email: str | UnsetType = UNSET
+
+
+class FactorObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A second factor, without its secret."""
+
+    id: UUID
+    status: FactorStatus
+    friendly_name: str | UnsetType = UNSET
+    factor_type: FactorType
+    phone: str | None = None
+    last_challenged_at: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
 
 
 class UserObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +61,7 @@ class UserObject(msgspec.Struct, frozen=True, kw_only=True):
     last_sign_in_at: datetime | UnsetType = UNSET
     app_metadata: dict[str, Any]
     user_metadata: dict[str, Any]
+    factors: list[FactorObject] | UnsetType = UNSET
     identities: list[IdentityObject]
     created_at: datetime
     updated_at: datetime
@@ -76,8 +91,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     reuse: Literal["", "concurrent-refresh", "fail-to-save"] = ""
 
 
-def user_object(user: UserRow, identities: Iterable[IdentityRow]) -> UserObject:
-    """Write an account."""
+def user_object(user: UserRow, identities: Iterable[IdentityRow], factors: Sequence[FactorObject] = ()) -> UserObject:
+    """Write an account; clients tell from `factors` whether to ask for a second one."""
     return UserObject(
         id=user.id,
         aud=user.aud,
@@ -98,6 +113,7 @@ def user_object(user: UserRow, identities: Iterable[IdentityRow]) -> UserObject:
         last_sign_in_at=user.last_sign_in_at or UNSET,
         app_metadata=user.app_metadata,
         user_metadata=user.user_metadata,
+        factors=list(factors) or UNSET,
         identities=[_identity(row) for row in identities],
         created_at=user.created_at,
         updated_at=user.updated_at,

@@ -1,7 +1,7 @@
 """Refresh: one counter per session tells a lost answer and several tabs from theft."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import update
@@ -22,6 +22,7 @@ from corekit_auth.models import SessionRow
 from corekit_auth.objects import Grant
 from corekit_auth.parts import Parts
 from corekit_auth.purposes import SIGN_IN
+from corekit_auth.raising import Raising
 from corekit_auth.refresh_tokens import RefreshToken
 from corekit_auth.sessions import AGENT_MAX, Account
 
@@ -35,6 +36,7 @@ class _Seen(msgspec.Struct, frozen=True):
     account: Account
     key: bytes
     token: RefreshToken
+    worn: dict[str, Any]  # what is to be written because a second factor was passed too long ago
 
     @property
     def behind(self) -> int:
@@ -48,6 +50,7 @@ class Refreshing:
     def __init__(self, parts: Parts) -> None:
         self._settings = parts.settings
         self._sessions = parts.sessions
+        self._raising = Raising(parts.settings, parts.sessions)
         self._throttle = parts.throttle
         self._tokens = parts.tokens
 
@@ -75,7 +78,7 @@ class Refreshing:
             async with caller.system(SIGN_IN).begin(readonly=True) as ctx:
                 account = await self._sessions.account(ctx, token.session_id)
             if account is not None and token.genuine(key := account.session.hmac_key):
-                return _Seen(account, key, token)
+                return _Seen(account, key, token, self._raising.worn(account, caller.kit.clock.now()))
         await self._throttle.forged(caller)
         raise RefreshTokenNotFound
 
@@ -100,6 +103,7 @@ class Refreshing:
             update(SessionRow)
             .where(SessionRow.id == session.id, SessionRow.counter == session.counter)
             .values(
+                **seen.worn,
                 counter=SessionRow.counter + 1,
                 refreshed_at=now,
                 updated_at=now,
@@ -147,6 +151,7 @@ class Refreshing:
             account.identities,
             account.session,
             seen.key,
+            factors=account.factors,
             counter=counter,
             reuse=reuse,
             refreshing=True,

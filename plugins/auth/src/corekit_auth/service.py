@@ -15,6 +15,7 @@ from corekit_auth.admission import Admission
 from corekit_auth.anonymous import Anonymous
 from corekit_auth.closing import Closing
 from corekit_auth.errors import EmailNotConfirmed, UserNotFound, ValidationFailed
+from corekit_auth.factors import Factors
 from corekit_auth.flows import Pkce
 from corekit_auth.gate import Gate, session_of
 from corekit_auth.hashing import Hasher
@@ -26,6 +27,7 @@ from corekit_auth.own_sessions import OwnSessions
 from corekit_auth.parts import Parts
 from corekit_auth.phones import normal_phone
 from corekit_auth.purposes import DIRECTORY
+from corekit_auth.recovery import RecoveryCodes
 from corekit_auth.refreshing import Refreshing
 from corekit_auth.revocations import Revocations
 from corekit_auth.service_keys import ServiceKeys
@@ -71,6 +73,8 @@ class AuthService(Auth):
         self._refreshing = Refreshing(parts)
         self._accounts = Accounts(parts)
         self.one_time = OneTime(parts)
+        self.factors = Factors(parts)
+        self.recovery_codes = RecoveryCodes(parts)
 
     async def sign_up(self, caller: Caller, *, email: str, password: str) -> TokenPair:
         """Make an account whose address is confirmed at once, and sign it in.

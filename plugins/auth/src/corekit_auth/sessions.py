@@ -7,27 +7,31 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, Select, bindparam, delete, select
 
 from corekit.context import Actor, Context
 from corekit.contracts.auth import EndReason, SessionEnded, SessionInfo, SignedIn
+from corekit.data import Id
 from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.devices import Devices
 from corekit_auth.errors import Banned, SessionNotFound, UserNotFound
+from corekit_auth.factor_list import factor_list, read_factors
 from corekit_auth.gate import session_of
 from corekit_auth.models import IdentityRow, SessionRow, UserRow
+from corekit_auth.objects import FactorObject
 from corekit_auth.revocations import Revocations
 
 AGENT_MAX = 512
 
 
 class Account(msgspec.Struct, frozen=True):
-    """An account with its identities, seen from one of its sessions."""
+    """An account with its identities and second factors, seen from one of its sessions."""
 
     user: UserRow
     session: SessionRow
     identities: list[IdentityRow]
+    factors: list[FactorObject]
 
 
 def step(method: str, now: datetime, provider: str | None = None) -> dict[str, Any]:
@@ -42,6 +46,8 @@ class Sessions:
         self._revocations = revocations
         self._devices = devices
         self._single = single
+        # Built once: that costs more than the factors do.
+        self._account: Select[SessionRow, UserRow, IdentityRow, str | None] | None = None
 
     async def begin(
         self,
@@ -83,18 +89,14 @@ class Sessions:
         return row, key
 
     async def account(self, ctx: Context, session_id: UUID) -> Account | None:
-        """Read a session with its account and identities, in one statement."""
-        statement = (
-            select(SessionRow, UserRow, IdentityRow)
-            .join(UserRow, UserRow.id == SessionRow.user_id)
-            .outerjoin(IdentityRow, IdentityRow.user_id == UserRow.id)
-            .where(SessionRow.id == session_id, UserRow.deleted_at.is_(None))
-            .order_by(IdentityRow.created_at)
-        )
-        rows = (await ctx.session.execute(statement)).all()
+        """Read a session with its account, identities and second factors, in one statement."""
+        if self._account is None:
+            self._account = _account(factor_list(ctx))
+        rows = (await ctx.session.execute(self._account, {"session_id": session_id})).all()
         if not rows:
             return None
-        return Account(rows[0][1], rows[0][0], [row[2] for row in rows if row[2] is not None])
+        factors = await read_factors(ctx, rows[0][3])
+        return Account(rows[0][1], rows[0][0], [row[2] for row in rows if row[2] is not None], factors)
 
     async def live(self, ctx: Context, actor: Actor) -> Account:
         """Read the account of a signed-in actor.
@@ -121,13 +123,16 @@ class Sessions:
         *,
         only: UUID | None = None,
         except_: UUID | None = None,
+        aal: int | None = None,
     ) -> Sequence[UUID]:
-        """End the sessions of a user, in one transaction with the revocation and the event of each."""
+        """End the sessions of a user (of one `aal`), in one transaction with the revocation and the event of each."""
         statement = delete(SessionRow).where(SessionRow.user_id == user_id)
         if only is not None:
             statement = statement.where(SessionRow.id == only)
         if except_ is not None:
             statement = statement.where(SessionRow.id != except_)
+        if aal is not None:
+            statement = statement.where(SessionRow.aal == aal)
         returning = statement.returning(SessionRow.id).execution_options(synchronize_session=False)
         ended = (await ctx.session.scalars(returning)).all()
         self._revocations.record(ctx, ended)
@@ -152,3 +157,13 @@ class Sessions:
             )
             for row in await ctx.session.scalars(newest)
         ]
+
+
+def _account(factors: ColumnElement[str | None]) -> Select[SessionRow, UserRow, IdentityRow, str | None]:
+    return (
+        select(SessionRow, UserRow, IdentityRow, factors)
+        .join(UserRow, UserRow.id == SessionRow.user_id)
+        .outerjoin(IdentityRow, IdentityRow.user_id == UserRow.id)
+        .where(SessionRow.id == bindparam("session_id", type_=Id()), UserRow.deleted_at.is_(None))
+        .order_by(IdentityRow.created_at)
+    )

@@ -85,8 +85,9 @@ class SignIn:
             user.password_hash = rehashed
             session, key = await self._sessions.begin(ctx, user, "password")
             identities = await self._users.identities(ctx, user.id)
+            factors = await self._users.factors(ctx, user.id)
             await self._failures.forget(ctx, PASSWORD, bucket)
-            return await self._tokens.grant(ctx, user, identities, session, key)
+            return await self._tokens.grant(ctx, user, identities, session, key, factors=factors)
 
 
 def bucket_of(address: str, device: bytes | None) -> str:

@@ -70,6 +70,15 @@ class Throttle:
         """
         await self._hit(caller, "anonymous", address_key(caller.client.address))
 
+    async def mfa(self, caller: Caller) -> None:
+        """Charge a challenge of a second factor, or an answer to one.
+
+        Raises:
+            OverRequestRate: telling when to come again.
+
+        """
+        await self._hit(caller, "mfa", address_key(caller.client.address))
+
     async def forged(self, caller: Caller) -> None:
         """Charge a refresh token that failed its MAC; genuine ones are never charged to an address.
 

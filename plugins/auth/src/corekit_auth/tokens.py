@@ -13,7 +13,7 @@ from corekit_auth.errors import HookTimeout, HookTimeoutAtRefresh, ValidationFai
 from corekit_auth.hook_time import in_time
 from corekit_auth.keys import Keys
 from corekit_auth.models import IdentityRow, SessionRow, UserRow
-from corekit_auth.objects import Grant, SessionObject, user_object
+from corekit_auth.objects import FactorObject, Grant, SessionObject, user_object
 from corekit_auth.settings import AuthSettings
 from corekit_auth.verifier import TOKEN_MAX, Claims
 
@@ -55,6 +55,7 @@ class Tokens:
         session: SessionRow,
         key: bytes,
         *,
+        factors: Sequence[FactorObject] = (),
         counter: int = 0,
         reuse: Literal["", "concurrent-refresh", "fail-to-save"] = "",
         refreshing: bool = False,
@@ -66,7 +67,7 @@ class Tokens:
             expires_in=ttl,
             expires_at=int(ctx.now().timestamp()) + ttl,
             refresh_token=refresh_tokens.encode(session.id, counter, key),
-            user=user_object(user, identities),
+            user=user_object(user, identities, factors),
         )
         return Grant(
             session=made, session_id=session.id, counter=counter, rotated=counter > session.counter, reuse=reuse

@@ -16,8 +16,10 @@ from corekit.contracts.auth import User, UserCreated, UserDraft, after_user_crea
 from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.errors import HookTimeout, MetadataTooLarge, ValidationFailed
+from corekit_auth.factor_list import factor_list, read_factors
 from corekit_auth.hashing import OWN_HASH
 from corekit_auth.models import IdentityRow, UserRow
+from corekit_auth.objects import FactorObject
 from corekit_auth.settings import AuthSettings
 
 _EMAIL_MAX = 255
@@ -64,6 +66,10 @@ class Users:
         """Read the ways in which a user is known, oldest first."""
         mine = select(IdentityRow).where(IdentityRow.user_id == user_id).order_by(IdentityRow.created_at)
         return list((await ctx.session.scalars(mine)).all())
+
+    async def factors(self, ctx: Context, user_id: UUID) -> list[FactorObject]:
+        """Read the second factors of a user, oldest first."""
+        return await read_factors(ctx, await ctx.session.scalar(select(factor_list(ctx)).where(UserRow.id == user_id)))
 
     async def add(
         self,

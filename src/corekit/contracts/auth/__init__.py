@@ -33,6 +33,7 @@ from corekit.contracts.auth.hooks import (
     authenticate,
     before_user_created,
     custom_access_token,
+    mfa_verification_attempt,
     password_verification_attempt,
     send_email,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "authenticate",
     "before_user_created",
     "custom_access_token",
+    "mfa_verification_attempt",
     "password_verification_attempt",
     "send_email",
 ]

@@ -99,3 +99,8 @@ async def password_verification_attempt(attempt: Attempt, ctx: Context) -> Rejec
 @hookspec
 async def custom_access_token(claims: dict[str, Any], ctx: Context) -> dict[str, Any] | None:
     """Add claims to an access token before it is signed; those of the protocol stay as they are."""
+
+
+@hookspec
+async def mfa_verification_attempt(attempt: Attempt, ctx: Context) -> Reject | None:
+    """See each second factor that was checked, right or wrong, and refuse it. Only the first answer counts."""

@@ -11,6 +11,7 @@ from corekit_auth.routes.admin_factors import AdminFactorController
 from corekit_auth.routes.codes import CodesController
 from corekit_auth.routes.deadline import Deadline
 from corekit_auth.routes.envelope import HANDLERS
+from corekit_auth.routes.factors import FactorsController
 from corekit_auth.routes.others import others
 from corekit_auth.routes.sessions import SessionController
 from corekit_auth.routes.sign_in import SignInController
@@ -30,6 +31,7 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
                 AdminController,
                 AdminFactorController,
                 CodesController,
+                FactorsController,
                 SessionController,
                 SignInController,
                 UserController,

@@ -25,7 +25,6 @@ _NO_LINKING: Answer = (404, Code.MANUAL_LINKING_DISABLED, "Manual linking is dis
 _DISABLED: dict[str, Answer] = {
     "/authorize": _NO_PROVIDER,
     "/user/identities": _NO_LINKING,
-    "/factors": (422, Code.MFA_TOTP_ENROLL_NOT_ENABLED, "MFA enroll is disabled for TOTP"),
     "/passkeys": (404, Code.PASSKEY_DISABLED, "Passkeys are disabled"),
     "/sso": (404, Code.SAML_PROVIDER_DISABLED, "SAML 2.0 is disabled"),
 }
@@ -52,8 +51,17 @@ _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
         "/recover",
         "/resend",
         "/admin/x/users/{user_id:str}/logout",
+        "/factors",
+        "/factors/{factor_id:str}/challenge",
+        "/factors/{factor_id:str}/verify",
+        "/x/recovery-codes",
+        "/x/recovery-codes/verify",
     ],
-    (HttpMethod.DELETE,): ["/x/sessions/{session_id:str}", "/admin/users/{user_id:str}/passkeys/{passkey_id:str}"],
+    (HttpMethod.DELETE,): [
+        "/factors/{factor_id:str}",
+        "/x/sessions/{session_id:str}",
+        "/admin/users/{user_id:str}/passkeys/{passkey_id:str}",
+    ],
     (HttpMethod.GET, HttpMethod.POST): ["/admin/users", "/verify"],
     (HttpMethod.GET, HttpMethod.PUT, HttpMethod.DELETE): ["/admin/users/{user_id:str}"],
     (HttpMethod.PUT, HttpMethod.DELETE): ["/admin/users/{user_id:str}/factors/{factor_id:str}"],
