@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from corekit.context import Kit
+from corekit_auth.codes import Codes
 from corekit_auth.devices import Devices
 from corekit_auth.failures import Failures
+from corekit_auth.flows import Flows
 from corekit_auth.freshness import Freshness
 from corekit_auth.hashing import Hasher
 from corekit_auth.keys import Keys
@@ -24,8 +26,10 @@ class Parts:
 
     kit: Kit
     settings: AuthSettings
+    codes: Codes
     devices: Devices
     failures: Failures
+    flows: Flows
     freshness: Freshness
     hasher: Hasher
     keys: Keys
@@ -44,8 +48,10 @@ class Parts:
         return cls(
             kit=kit,
             settings=settings,
+            codes=Codes(settings),
             devices=devices,
             failures=Failures(settings),
+            flows=Flows(settings),
             freshness=Freshness(settings),
             hasher=hasher,
             keys=keys,
