@@ -40,22 +40,23 @@ async def test_a_state_brings_its_flow_back_once(flows: Flows, system: Caller, c
     assert state not in str(rows)
     assert "n-canary" not in str(rows)  # sealed
     async with system.begin() as ctx:
-        assert await flows.spend(ctx, state + "x") is None
-        flow = await flows.spend(ctx, state)
+        assert await flows.spend(ctx, "social", state + "x") is None
+        assert await flows.spend(ctx, "mail", state) is None  # another kind's
+        flow = await flows.spend(ctx, "social", state)
         assert flow is not None
         assert (flow.id, flow.kind, flow.provider, flow.payload) == (flow_id, "social", "google", {"nonce": "n-canary"})
         assert (flow.redirect_to, flow.pkce, flow.used) == ("https://app.example/a", None, True)
-        assert await flows.spend(ctx, state) is None
+        assert await flows.spend(ctx, "social", state) is None
         _, late = await flows.create(ctx, "social")
     clock.move(300)
     async with system.begin() as ctx:
-        assert await flows.spend(ctx, late) is None
+        assert await flows.spend(ctx, "social", late) is None
         assert await flows.find(ctx, flow_id) is None
 
 
 async def _spend(flows: Flows, system: Caller, state: str) -> Flow | None:
     async with system.begin() as ctx:
-        return await flows.spend(ctx, state)
+        return await flows.spend(ctx, "social", state)
 
 
 async def test_twenty_parallel_uses_of_a_state_have_one_success(flows: Flows, system: Caller) -> None:
@@ -122,8 +123,8 @@ async def test_a_flow_can_be_bound_to_what_a_link_carries(
     async with system.begin() as ctx:
         flow_id, first = await flows.create(ctx, "magiclink", pkce=Pkce(CHALLENGE))
         await flows.bind(ctx, flow_id, state="link", user_id=person, payload={"a": 1}, ttl=600)
-        assert await flows.spend(ctx, first) is None
-        flow = await flows.spend(ctx, "link")
+        assert await flows.spend(ctx, "magiclink", first) is None
+        flow = await flows.spend(ctx, "magiclink", "link")
         assert flow is not None
         assert (flow.user_id, flow.payload) == (person, {"a": 1})
         assert (flow.expires_at - kit.clock.now()).total_seconds() == 600

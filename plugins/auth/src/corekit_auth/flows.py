@@ -19,6 +19,7 @@ from corekit_auth.models import FlowStateRow
 from corekit_auth.settings import AuthSettings
 
 _SECRET = 32
+_CODE = "auth_code"  # no kind of flow
 
 
 class Pkce(msgspec.Struct, frozen=True):
@@ -76,7 +77,7 @@ class Flows:
             provider=provider,
             code_challenge=pkce.challenge if pkce else None,
             code_challenge_method=pkce.method if pkce else None,
-            state_mac=_mac(ctx, "state", state),
+            state_mac=_mac(ctx, kind, state),
             redirect_to=redirect_to,
             user_id=user_id,
             payload=_written(payload or {}),
@@ -102,21 +103,29 @@ class Flows:
         payload: Mapping[str, Any],
         ttl: float,
     ) -> None:
-        """Give a flow another secret, such as what a link carries, and so many seconds from now."""
+        """Give a flow another state, such as what a link carries, and so many seconds; an older flow with it goes.
+
+        Raises:
+            FlowStateNotFound: the flow is gone.
+
+        """
         row = await _row(ctx, flow_id)
         if row is None:
             raise FlowStateNotFound
-        row.state_mac, row.user_id, row.payload = _mac(ctx, "state", state), user_id, _written(payload)
+        state_mac = _mac(ctx, row.kind, state)
+        older = delete(FlowStateRow).where(FlowStateRow.state_mac == state_mac, FlowStateRow.id != flow_id)
+        await ctx.session.execute(older)
+        row.state_mac, row.user_id, row.payload = state_mac, user_id, _written(payload)
         row.expires_at, row.updated_at = ctx.now() + timedelta(seconds=ttl), ctx.now()
         await ctx.session.flush()
 
-    async def spend(self, ctx: Context, state: str) -> Flow | None:
-        """Take a state: of parallel uses one gets the flow; None where it is unknown, used or too old."""
+    async def spend(self, ctx: Context, kind: str, state: str) -> Flow | None:
+        """Take a state: of parallel uses one gets the flow; None: unknown, of another kind, used or too old."""
         now = ctx.now()
         mine = (
             update(FlowStateRow)
             .where(
-                FlowStateRow.state_mac == _mac(ctx, "state", state),
+                FlowStateRow.state_mac == _mac(ctx, kind, state),
                 FlowStateRow.used_at.is_(None),
                 FlowStateRow.expires_at > now,
             )
@@ -141,7 +150,7 @@ class Flows:
         if row is None:
             raise FlowStateNotFound
         code, now = secrets.token_urlsafe(_SECRET), ctx.now()
-        row.auth_code_mac, row.user_id = _mac(ctx, "code", code), user_id
+        row.auth_code_mac, row.user_id = _mac(ctx, _CODE, code), user_id
         row.expires_at, row.used_at, row.updated_at = now + timedelta(seconds=self._ttl), now, now
         if payload is not None:
             row.payload = _written(payload)
@@ -157,7 +166,7 @@ class Flows:
             BadCodeVerifier: another client's verifier.
 
         """
-        mine = FlowStateRow.auth_code_mac == _mac(ctx, "code", auth_code)
+        mine = FlowStateRow.auth_code_mac == _mac(ctx, _CODE, auth_code)
         row: FlowStateRow | None = await ctx.session.scalar(select(FlowStateRow).where(mine))
         if row is None:
             raise FlowStateNotFound
@@ -201,5 +210,6 @@ def _written(payload: Mapping[str, Any]) -> str:
     return msgspec.json.encode(payload).decode()
 
 
-def _mac(ctx: Context, part: Literal["state", "code"], secret: str) -> bytes:
-    return ctx.kit.keyring.mac(f"auth.flow.{part}", secret)
+def _mac(ctx: Context, kind: str, secret: str) -> bytes:
+    """Bind a secret to what it is for: a state of one kind never finds a flow of another."""
+    return ctx.kit.keyring.mac(f"auth.flow.{kind}", secret)

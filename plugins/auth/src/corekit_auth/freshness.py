@@ -3,7 +3,7 @@
 from sqlalchemy import exists, select
 
 from corekit.context import Context
-from corekit_auth.errors import AuthProblem, InsufficientAal, ReauthenticationNeeded, StaleSignIn
+from corekit_auth.errors import Aal2Needed, AuthProblem, InsufficientAal, ReauthenticationNeeded, StaleSignIn
 from corekit_auth.models import FactorRow
 from corekit_auth.sessions import Account
 from corekit_auth.settings import AuthSettings
@@ -22,27 +22,27 @@ class Freshness:
         )
         return bool(await ctx.session.scalar(select(verified)))
 
-    async def demand_strong(self, ctx: Context, account: Account) -> None:
-        """Refuse aal1 where a second factor is there.
+    async def demand_strong(self, ctx: Context, account: Account, *, user_route: bool = False) -> None:
+        """Refuse aal1 where a second factor is there; PUT /user (`user_route`) answers so with 401.
 
         Raises:
-            InsufficientAal: the session has to pass its second factor first.
+            InsufficientAal, Aal2Needed: the session has to pass its second factor first.
 
         """
         if account.session.aal == 1 and await self.has_factor(ctx, account):
-            raise InsufficientAal
+            raise Aal2Needed if user_route else InsufficientAal
 
-    async def demand(self, ctx: Context, account: Account, *, user_route: bool = False) -> None:
-        """Refuse a session too weak or too old; `user_route` answers staleness as PUT /user does, with 400.
+    async def demand(self, ctx: Context, account: Account, *, user_route: bool = False, proved: bool = False) -> None:
+        """Refuse a session too weak or too old; `user_route` answers as PUT /user does, `proved` asks for no fresh one.
 
         Raises:
-            InsufficientAal: the session has to pass its second factor first.
+            InsufficientAal, Aal2Needed: the session has to pass its second factor first.
             StaleSignIn, ReauthenticationNeeded: the last proof is too long ago.
 
         """
-        await self.demand_strong(ctx, account)
+        await self.demand_strong(ctx, account, user_route=user_route)
         stale: type[AuthProblem] = ReauthenticationNeeded if user_route else StaleSignIn
-        if not self.fresh(ctx, account):
+        if not proved and not self.fresh(ctx, account):
             raise stale
 
     def fresh(self, ctx: Context, account: Account) -> bool:

@@ -1,5 +1,6 @@
 """What the nouns of auth are made of: each takes what it needs from here."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from corekit.context import Kit
@@ -36,13 +37,23 @@ class Parts:
     redirects: Redirects
     revocations: Revocations
     rules: PasswordRules
+    send_code: Callable[..., Awaitable[None]]  # the job
     sessions: Sessions
     throttle: Throttle
     tokens: Tokens
     users: Users
 
     @classmethod
-    def of(cls, kit: Kit, settings: AuthSettings, *, keys: Keys, hasher: Hasher, revocations: Revocations) -> "Parts":
+    def of(
+        cls,
+        kit: Kit,
+        settings: AuthSettings,
+        *,
+        keys: Keys,
+        hasher: Hasher,
+        revocations: Revocations,
+        send_code: Callable[..., Awaitable[None]],
+    ) -> "Parts":
         """Make them."""
         devices = Devices(settings)
         return cls(
@@ -58,6 +69,7 @@ class Parts:
             redirects=Redirects(settings),
             revocations=revocations,
             rules=PasswordRules(settings),
+            send_code=send_code,
             sessions=Sessions(revocations, devices),
             throttle=Throttle(settings),
             tokens=Tokens(settings, keys),

@@ -3,17 +3,18 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 from corekit.context import Actor, Caller, Context
 from corekit.contracts.auth import Auth, Denied, authenticate
 from corekit.guard import Limits
 from corekit.hooks import implements
-from corekit.jobs import schedule
+from corekit.jobs import job, schedule
 from corekit.plugin import Kit, Plugin
 from corekit_auth.hashing import Hasher
 from corekit_auth.keys import Keys
 from corekit_auth.pruning import prune
-from corekit_auth.purposes import PRUNE, PURPOSES
+from corekit_auth.purposes import PRUNE, PURPOSES, SEND_CODE
 from corekit_auth.revocations import Revocations
 from corekit_auth.service import AuthService
 from corekit_auth.settings import AuthSettings
@@ -38,7 +39,9 @@ class AuthPlugin(Plugin[AuthSettings]):
         keys = await Keys.load(kit)
         hasher, revocations = Hasher(self.settings), Revocations(kit, self.settings)
         await revocations.start()
-        self._service = AuthService(kit, self.settings, keys=keys, hasher=hasher, revocations=revocations)
+        self._service = AuthService(
+            kit, self.settings, keys=keys, hasher=hasher, revocations=revocations, send_code=self.send_code
+        )
         kit.provide(Auth, self._service)
         kit.provide(AuthService, self._service)
         try:
@@ -52,6 +55,12 @@ class AuthPlugin(Plugin[AuthSettings]):
     async def authenticate(self, token: str, caller: Caller) -> Actor | Denied | None:  # noqa: ARG002  # the hook's shape
         """Answer for tokens of ours."""
         return await self._service.authenticate(token) if self._service else None
+
+    @job("auth.send_code", network=True, purpose=SEND_CODE)
+    async def send_code(self, caller: Caller, flow_id: UUID) -> None:
+        """Make and send what a flow asks for; the outbox knows its id alone."""
+        if self._service is not None:
+            await self._service.one_time.send(caller, flow_id)
 
     @schedule("23 * * * *", tag="auth.prune", purpose=PRUNE)
     async def prune(self, ctx: Context) -> None:

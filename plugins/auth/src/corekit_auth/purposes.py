@@ -5,6 +5,7 @@ AUTHENTICATE = "auth.authenticate"
 KEYS = "auth.keys"
 PRUNE = "auth.prune"
 DIRECTORY = "auth.directory"
+SEND_CODE = "auth.send-code"
 IMPORT = "auth.import"
 
 PURPOSES = {
@@ -12,6 +13,7 @@ PURPOSES = {
     AUTHENTICATE: "Every process learns which sessions have ended.",
     KEYS: "Signing keys are read, and made where none exists.",
     PRUNE: "What has run out is deleted.",
+    SEND_CODE: "A code is made by the job that sends it, for an address of which the request knew nothing.",
     IMPORT: "An operator takes over the accounts of another server.",
     DIRECTORY: "Other plugins ask which accounts exist; a person may read their own row alone.",
 }

@@ -1,6 +1,6 @@
 """The service behind the contract `Auth`, and the verbs of the sign-in protocol; each noun has a module."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 from uuid import UUID
@@ -8,11 +8,13 @@ from uuid import UUID
 from corekit.context import Actor, Caller, Context, Kit
 from corekit.contracts.auth import Auth, Denied, EndReason, SessionInfo, TokenPair, User
 from corekit_auth.accounts import Accounts, Changes
-from corekit_auth.errors import UserNotFound
+from corekit_auth.errors import EmailNotConfirmed, UserNotFound
+from corekit_auth.flows import Pkce
 from corekit_auth.gate import Gate, session_of
 from corekit_auth.hashing import Hasher
 from corekit_auth.keys import Keys
 from corekit_auth.objects import Grant, UserObject
+from corekit_auth.one_time import OneTime
 from corekit_auth.parts import Parts
 from corekit_auth.purposes import DIRECTORY
 from corekit_auth.refreshing import Refreshing
@@ -29,21 +31,36 @@ class AuthService(Auth):
     """Accounts, sessions and tokens, without HTTP."""
 
     def __init__(
-        self, kit: Kit, settings: AuthSettings, *, keys: Keys, hasher: Hasher, revocations: Revocations
+        self,
+        kit: Kit,
+        settings: AuthSettings,
+        *,
+        keys: Keys,
+        hasher: Hasher,
+        revocations: Revocations,
+        send_code: Callable[..., Awaitable[None]],
     ) -> None:
         verifier = keys.verifier(settings, now=lambda: kit.clock.now().timestamp())
         self.settings = settings
         self.keys = keys
-        self.parts = parts = Parts.of(kit, settings, keys=keys, hasher=hasher, revocations=revocations)
+        self.parts = parts = Parts.of(
+            kit, settings, keys=keys, hasher=hasher, revocations=revocations, send_code=send_code
+        )
         self._gate = Gate(kit, settings, verifier, revocations)
         self._users, self._sessions, self._tokens = parts.users, parts.sessions, parts.tokens
         self._sign_up = SignUp(parts)
         self._sign_in = SignIn(parts)
         self._refreshing = Refreshing(parts)
         self._accounts = Accounts(parts)
+        self.one_time = OneTime(parts)
 
     async def sign_up(self, caller: Caller, *, email: str, password: str) -> TokenPair:
-        """Make an account whose address is confirmed at once, and sign it in."""
+        """Make an account whose address is confirmed at once, and sign it in.
+
+        Raises:
+            EmailNotConfirmed: the account is made, and waits for the code that was mailed.
+
+        """
         return _pair(await self.grant_by_sign_up(caller, email, password, {}))
 
     async def sign_in(self, caller: Caller, *, email: str, password: str) -> TokenPair:
@@ -96,13 +113,29 @@ class AuthService(Auth):
         """Tell who a token speaks for, for verbs that read the session themselves (NoAuthorization, BadJwt)."""
         return self._gate.bearer(token)
 
-    def sign_up_open(self, env: str) -> bool:
+    def sign_up_open(self) -> bool:
         """Tell whether anybody can sign up."""
-        return self._sign_up.open(env)
+        return not self.settings.disable_signup
 
     async def grant_by_sign_up(self, caller: Caller, email: str, password: str, metadata: Mapping[str, Any]) -> Grant:
-        """Make an account and begin its first session."""
-        return await self._sign_up.with_password(caller, email, password, metadata)
+        """Make an account and begin its first session (EmailNotConfirmed where its address is to be confirmed)."""
+        made = await self.sign_up_with_password(caller, email, password, metadata)
+        if not isinstance(made, Grant):
+            raise EmailNotConfirmed
+        return made
+
+    async def sign_up_with_password(
+        self,
+        caller: Caller,
+        email: str,
+        password: str,
+        metadata: Mapping[str, Any],
+        *,
+        pkce: Pkce | None = None,
+        redirect_to: str | None = None,
+    ) -> Grant | UserObject:
+        """Make an account: with its first session, or, where its address is to be confirmed, without one."""
+        return await self._sign_up.with_password(caller, email, password, metadata, pkce=pkce, redirect_to=redirect_to)
 
     async def grant_by_password(self, caller: Caller, email: str, password: str) -> Grant:
         """Begin a session with a password."""

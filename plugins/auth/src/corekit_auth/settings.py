@@ -74,6 +74,7 @@ class AuthSettings(Rates, frozen=True, kw_only=True):
     sms_otp_ttl: float = 300
     otp_tries: int = 5
     flow_ttl: float = 300
+    templates: str = ""  # a directory of mail templates that come before ours
 
     # Second factors and passkeys.
     max_factors: int = 10

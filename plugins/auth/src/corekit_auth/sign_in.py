@@ -4,7 +4,7 @@ from uuid import UUID
 
 from corekit.context import Caller, Context
 from corekit.contracts.auth import Attempt, password_verification_attempt
-from corekit_auth.errors import BannedAtSignIn, EmailNotConfirmed, InvalidCredentials
+from corekit_auth.errors import BannedAtSignIn, EmailDisabled, EmailNotConfirmed, InvalidCredentials
 from corekit_auth.models import UserRow
 from corekit_auth.objects import Grant
 from corekit_auth.parts import Parts
@@ -23,6 +23,7 @@ class SignIn:
         self._failures = parts.failures
         self._hasher = parts.hasher
         self._sessions = parts.sessions
+        self._settings = parts.settings
         self._throttle = parts.throttle
         self._tokens = parts.tokens
         self._users = parts.users
@@ -34,6 +35,8 @@ class SignIn:
         """
         caller.demand_free("sign_in")
         await self._throttle.sign_in(caller)
+        if not self._settings.email:
+            raise EmailDisabled
         email, password = normal_email(email), normalise(password)
         async with caller.system(SIGN_IN).begin() as ctx:
             found = await self._users.by_email(ctx, email)

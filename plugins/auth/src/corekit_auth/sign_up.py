@@ -5,39 +5,61 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from corekit.context import Caller
-from corekit_auth.errors import SignupDisabled, UserAlreadyExists
-from corekit_auth.objects import Grant
+from corekit.context import Caller, Context
+from corekit_auth.errors import EmailDisabled, SignupDisabled, UserAlreadyExists
+from corekit_auth.flows import Pkce
+from corekit_auth.objects import Grant, UserObject, user_object
 from corekit_auth.parts import Parts
 from corekit_auth.purposes import SIGN_IN
+from corekit_auth.sending import Sending
 from corekit_auth.users import normal_email
 
 
 class SignUp:
-    """Takes new people in; their address counts as confirmed, so there is no sign-up where it must not."""
+    """Takes new people in: at once where addresses are trusted, otherwise once the code that was mailed comes back."""
 
     def __init__(self, parts: Parts) -> None:
-        self._settings = parts.settings
         self._hasher = parts.hasher
         self._rules = parts.rules
+        self._sending = Sending(parts)
         self._sessions = parts.sessions
+        self._settings = parts.settings
         self._throttle = parts.throttle
         self._tokens = parts.tokens
         self._users = parts.users
 
-    def open(self, env: str) -> bool:
-        """Tell whether anybody can sign up: without a way to confirm an address, only where none is asked for."""
-        return self._settings.autoconfirm(env) and not self._settings.disable_signup
-
-    async def with_password(self, caller: Caller, email: str, password: str, metadata: Mapping[str, Any]) -> Grant:
-        """Make an account and sign it in."""
+    async def with_password(
+        self,
+        caller: Caller,
+        email: str,
+        password: str,
+        metadata: Mapping[str, Any],
+        *,
+        pkce: Pkce | None = None,
+        redirect_to: str | None = None,
+    ) -> Grant | UserObject:
+        """Make an account; a User without a session says that its address is to be confirmed first."""
         caller.demand_free("sign_up")
-        await self._throttle.otp(caller)
-        if not self.open(caller.kit.env):
+        await self._throttle.otp(caller, "signup")
+        if not self._settings.email:
+            raise EmailDisabled
+        if self._settings.disable_signup:
             raise SignupDisabled
         email = normal_email(email)
         metadata = self._users.checked_metadata(metadata)
-        hashed = await self._hasher.hash(self._rules.check(password, email, metadata))
+        password = self._rules.check(password, email, metadata)
+        trusted = self._settings.autoconfirm(caller.kit.env)
+        if not trusted:
+            await self._throttle.mail_to(caller, email)
+        hashed = await self._hasher.hash(password)
+        if trusted:
+            return await self._at_once(caller, email, hashed, metadata)
+        try:
+            return await self._on_trust(caller, email, hashed, metadata, pkce=pkce, redirect_to=redirect_to)
+        except IntegrityError:  # somebody else was faster: now the account is there
+            return await self._on_trust(caller, email, hashed, metadata, pkce=pkce, redirect_to=redirect_to)
+
+    async def _at_once(self, caller: Caller, email: str, hashed: str, metadata: Mapping[str, Any]) -> Grant:
         try:
             async with caller.system(SIGN_IN).begin() as ctx:
                 user, identity = await self._users.add(ctx, email, hashed, metadata)
@@ -45,3 +67,34 @@ class SignUp:
         except IntegrityError:
             raise UserAlreadyExists from None
         return self._tokens.grant(user, [identity], session, key, caller.kit.clock.now())
+
+    async def _on_trust(
+        self,
+        caller: Caller,
+        email: str,
+        hashed: str,
+        metadata: Mapping[str, Any],
+        *,
+        pkce: Pkce | None,
+        redirect_to: str | None,
+    ) -> UserObject:
+        """Make the account unless there is one, and leave the rest to the job; nobody sees which it was."""
+        async with caller.system(SIGN_IN).begin() as ctx:
+            answer = await self._unconfirmed(ctx, email, hashed, metadata)
+            await self._sending.write(ctx, "signup", email, pkce=pkce, redirect_to=redirect_to)
+        return answer
+
+    async def _unconfirmed(self, ctx: Context, email: str, hashed: str, metadata: Mapping[str, Any]) -> UserObject:
+        draft = await self._users.draft(ctx, email, metadata)
+        found = await self._users.by_email(ctx, email)
+        if found is None:
+            user, identity = await self._users.create(ctx, draft, hashed, confirmed=False)
+            user.confirmation_sent_at = ctx.now()
+            return user_object(user, [identity])
+        if found.email_confirmed_at is None and found.phone_confirmed_at is None and found.invited_at is None:
+            # The newest code voids the older ones, so what counts is what came with its request.
+            found.password_hash, found.user_metadata = hashed, dict(draft.user_metadata)
+            found.updated_at = found.confirmation_sent_at = ctx.now()
+        user, identity = self._users.rows(draft, hashed, ctx.now(), confirmed=False)
+        user.confirmation_sent_at = ctx.now()
+        return user_object(user, [identity] if self._settings.made_up_identity else [])

@@ -2,7 +2,7 @@
 
 from corekit.context import Caller
 from corekit.guard import Limits, address_key, prefix_key
-from corekit_auth.errors import OverRequestRate
+from corekit_auth.errors import OverEmailRate, OverRequestRate
 from corekit_auth.settings import AuthSettings
 
 
@@ -29,14 +29,37 @@ class Throttle:
             await limits.refund(self._rules["token"], address_key(address))
             await limits.refund(self._rules["prefix_failure"], prefix_key(address))
 
-    async def otp(self, caller: Caller) -> None:
-        """Charge a sign-up or a change of the own account.
+    async def otp(self, caller: Caller, route: str = "") -> None:
+        """Charge what may send a code, or hashes a password; each route counts for itself.
 
         Raises:
             OverRequestRate: telling when to come again.
 
         """
-        await self._hit(caller, "otp", address_key(caller.client.address))
+        await self._hit(caller, "otp", f"{route}:{address_key(caller.client.address)}")
+
+    async def verify(self, caller: Caller) -> None:
+        """Charge an attempt to use a code.
+
+        Raises:
+            OverRequestRate: telling when to come again.
+
+        """
+        await self._hit(caller, "verify", address_key(caller.client.address))
+
+    async def mail_to(self, caller: Caller, *addresses: str) -> None:
+        """Charge a mail to each address, before anybody looks whether somebody has it, and to the whole server.
+
+        Raises:
+            OverEmailRate: telling when to come again.
+
+        """
+        limits = caller.kit.get(Limits)
+        for address in addresses:
+            for name, key in (("address_interval", address), ("address_hourly", address), ("mail", "all")):
+                decision = await limits.hit(self._rules[name], key)
+                if not decision.allowed:
+                    raise OverEmailRate(retry_after=decision.retry_after)
 
     async def forged(self, caller: Caller) -> None:
         """Charge a refresh token that failed its MAC; genuine ones are never charged to an address.

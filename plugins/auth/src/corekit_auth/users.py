@@ -1,7 +1,10 @@
 """Accounts: their addresses and what is known of them."""
 
+import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +12,10 @@ import msgspec
 from sqlalchemy import select
 
 from corekit.context import Context
-from corekit.contracts.auth import User, UserCreated
+from corekit.contracts.auth import User, UserCreated, UserDraft, after_user_created, before_user_created
 from corekit.events import emit
 from corekit.values import uuid7
-from corekit_auth.errors import MetadataTooLarge, ValidationFailed
+from corekit_auth.errors import HookTimeout, MetadataTooLarge, ValidationFailed
 from corekit_auth.models import IdentityRow, UserRow
 from corekit_auth.settings import AuthSettings
 
@@ -49,39 +52,72 @@ class Users:
         return list((await ctx.session.scalars(mine)).all())
 
     async def add(
-        self, ctx: Context, email: str, password_hash: str, metadata: Mapping[str, Any]
+        self,
+        ctx: Context,
+        email: str,
+        password_hash: str | None,
+        metadata: Mapping[str, Any],
+        *,
+        confirmed: bool = True,
     ) -> tuple[UserRow, IdentityRow]:
-        """Make an account with a confirmed address."""
-        user_id, now = uuid7(), ctx.now()
-        user = UserRow(
-            id=user_id,
-            aud=self._settings.aud,
-            role=self._settings.role,
+        """Make an account with an address, asking the hooks."""
+        return await self.create(ctx, await self.draft(ctx, email, metadata), password_hash, confirmed=confirmed)
+
+    async def draft(self, ctx: Context, email: str, metadata: Mapping[str, Any]) -> UserDraft:
+        """Draft an account with an address and let the hooks change it or refuse it; its id and address stay."""
+        draft = UserDraft(
+            id=uuid7(),
             email=email,
-            password_hash=password_hash,
-            email_confirmed_at=now,
+            role=self._settings.role,
             app_metadata={"provider": "email", "providers": ["email"]},
             user_metadata=dict(metadata),
+        )
+        async with self._in_time():
+            made = await ctx.kit.hooks.pipe(before_user_created, draft, ctx)
+        known = self.checked_metadata(made.user_metadata)
+        return msgspec.structs.replace(made, id=draft.id, email=email, user_metadata=known)
+
+    async def create(
+        self, ctx: Context, draft: UserDraft, password_hash: str | None, *, confirmed: bool
+    ) -> tuple[UserRow, IdentityRow]:
+        """Make the account of a draft; the hooks write beside it."""
+        user, identity = self.rows(draft, password_hash, ctx.now(), confirmed=confirmed)
+        ctx.session.add(user)
+        await ctx.session.flush()  # the account first: the identity refers to it
+        ctx.session.add(identity)
+        await ctx.session.flush()
+        await emit(ctx, UserCreated(user_id=user.id))
+        async with self._in_time():
+            await ctx.kit.hooks.each(after_user_created, shared(user), ctx)
+        return user, identity
+
+    def rows(
+        self, draft: UserDraft, password_hash: str | None, now: datetime, *, confirmed: bool
+    ) -> tuple[UserRow, IdentityRow]:
+        """Write an account and its first identity, in memory alone."""
+        user = UserRow(
+            id=draft.id,
+            aud=self._settings.aud,
+            role=draft.role,
+            email=draft.email,
+            password_hash=password_hash,
+            email_confirmed_at=now if confirmed else None,
+            app_metadata=draft.app_metadata,
+            user_metadata=draft.user_metadata,
             is_anonymous=False,
             created_at=now,
             updated_at=now,
         )
-        identity = IdentityRow(
-            id=uuid7(),
-            user_id=user_id,
-            provider="email",
-            provider_id=str(user_id),
-            identity_data=email_identity(user_id, email),
-            email=email,
-            last_sign_in_at=now,
-            created_at=now,
-            updated_at=now,
-        )
-        ctx.session.add(user)
-        await ctx.session.flush()  # the account first: the identity refers to it
-        ctx.session.add(identity)
-        await emit(ctx, UserCreated(user_id=user_id))
-        return user, identity
+        return user, email_identity_row(user, now, verified=confirmed)
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncGenerator[None]:
+        """Give the hooks so much time."""
+        try:
+            async with asyncio.timeout(self._settings.hook_timeout):
+                yield
+        except TimeoutError:
+            raise HookTimeout from None
 
     def checked_metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return metadata that fits into every access token.
@@ -114,9 +150,25 @@ def normal_email(text: str) -> str:
     return email
 
 
-def email_identity(user_id: UUID, email: str) -> dict[str, Any]:
+def email_identity(user_id: UUID, email: str, *, verified: bool = True) -> dict[str, Any]:
     """Write the data of an identity by address."""
-    return {"sub": str(user_id), "email": email, "email_verified": True, "phone_verified": False}
+    return {"sub": str(user_id), "email": email, "email_verified": verified, "phone_verified": False}
+
+
+def email_identity_row(user: UserRow, now: datetime, *, verified: bool) -> IdentityRow:
+    """Write the identity by address of an account."""
+    email = user.email or ""
+    return IdentityRow(
+        id=uuid7(),
+        user_id=user.id,
+        provider="email",
+        provider_id=str(user.id),
+        identity_data=email_identity(user.id, email, verified=verified),
+        email=email,
+        last_sign_in_at=now,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def shared(row: UserRow) -> User:

@@ -29,8 +29,11 @@ from corekit.contracts.auth.hooks import (
     OutgoingSms,
     Reject,
     UserDraft,
+    after_user_created,
     authenticate,
+    before_user_created,
     password_verification_attempt,
+    send_email,
 )
 from corekit.contracts.auth.objects import Denied, DenyReason, EndReason, SessionInfo, TokenPair, User
 from corekit.contracts.auth.service import Auth
@@ -69,6 +72,9 @@ __all__ = [
     "UserCreated",
     "UserDeleted",
     "UserDraft",
+    "after_user_created",
     "authenticate",
+    "before_user_created",
     "password_verification_attempt",
+    "send_email",
 ]

@@ -77,5 +77,20 @@ async def authenticate(token: str, caller: Caller) -> Actor | Denied | None:
 
 
 @hookspec
+async def before_user_created(draft: UserDraft, ctx: Context) -> UserDraft | None:
+    """Change an account before it is made, or refuse it by raising a Problem. All answers count, in their order."""
+
+
+@hookspec
+async def after_user_created(user: User, ctx: Context) -> None:
+    """Write beside a new account, in its transaction; raising undoes the account."""
+
+
+@hookspec
+async def send_email(mail: OutgoingMail, caller: Caller) -> object | None:
+    """Send a code by mail in place of the server; anything but None means that it is done. No context is open."""
+
+
+@hookspec
 async def password_verification_attempt(attempt: Attempt, ctx: Context) -> Reject | None:
     """See each password of a known account that was checked, right or wrong, and refuse it. The first answer counts."""

@@ -6,6 +6,7 @@ from litestar import Router
 
 from corekit.web import public
 from corekit_auth.routes.about import AboutController
+from corekit_auth.routes.codes import CodesController
 from corekit_auth.routes.deadline import Deadline
 from corekit_auth.routes.envelope import HANDLERS
 from corekit_auth.routes.others import others
@@ -21,7 +22,7 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
     return [
         Router(
             settings.prefix or "/",
-            route_handlers=[AboutController, SignInController, UserController, *others(settings)],
+            route_handlers=[AboutController, SignInController, UserController, CodesController, *others(settings)],
             guards=[public("the protocol's own refusals: each route reads and checks the bearer itself")],
             opt={"bearer": "own"},
             exception_handlers=HANDLERS,

@@ -49,9 +49,10 @@ class AboutController(Controller):
     async def settings(self, caller: Who) -> SettingsObject:
         """Say what is on."""
         service, env = caller.kit.get(AuthService), caller.kit.env
+        email = service.settings.email
         return SettingsObject(
-            external={name: name == "email" for name in ("email", *_OFF, *_OFF_TOO, *_OFF_ALSO)},
-            disable_signup=not service.sign_up_open(env),
+            external={name: name == "email" and email for name in ("email", *_OFF, *_OFF_TOO, *_OFF_ALSO)},
+            disable_signup=not service.sign_up_open(),
             mailer_autoconfirm=service.settings.autoconfirm(env),
         )
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 
-from corekit_auth.errors import ValidationFailed
+from corekit_auth.errors import PhoneDisabled, ValidationFailed
+from corekit_auth.flows import Pkce
+from corekit_auth.settings import AuthSettings
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
@@ -16,8 +18,8 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     code_challenge: str | None = None
     code_challenge_method: str | None = None
 
-    def check(self) -> None:
-        """Refuse half a challenge, or one of another form (RFC 7636 §4.2).
+    def pkce(self, settings: AuthSettings) -> Pkce | None:
+        """Read the challenge; refuse half of one, or one of another form (RFC 7636 §4.2).
 
         Raises:
             ValidationFailed: naming the field.
@@ -25,10 +27,15 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
         """
         if bool(self.code_challenge) != bool(self.code_challenge_method):
             raise ValidationFailed("code_challenge, code_challenge_method: both or neither")
-        if self.code_challenge and not _CHALLENGE.fullmatch(self.code_challenge):
+        if not self.code_challenge or not self.code_challenge_method:
+            return None
+        if not _CHALLENGE.fullmatch(self.code_challenge):
             raise ValidationFailed("code_challenge: 43 to 128 unreserved characters")
-        if self.code_challenge_method and self.code_challenge_method.lower() != "s256":
-            raise ValidationFailed("code_challenge_method: only s256")
+        if self.code_challenge_method.lower() == "s256":
+            return Pkce(self.code_challenge)
+        if self.code_challenge_method.lower() == "plain" and settings.pkce_plain:
+            return Pkce(self.code_challenge, "plain")
+        raise ValidationFailed("code_challenge_method: only s256")
 
 
 class SignUpBody(Challenge, frozen=True, kw_only=True):
@@ -47,6 +54,8 @@ class TokenBody(msgspec.Struct, frozen=True, kw_only=True):
     phone: str | None = None
     password: str | None = None
     refresh_token: str | None = None
+    auth_code: str | None = None
+    code_verifier: str | None = None
 
 
 class UserBody(Challenge, frozen=True, kw_only=True):
@@ -56,5 +65,48 @@ class UserBody(Challenge, frozen=True, kw_only=True):
     phone: str | None = None
     password: str | None = None
     current_password: str | None = None
+    nonce: str | None = None
     data: dict[str, Any] | None = None
     app_metadata: dict[str, Any] | None = None
+
+
+class OtpBody(Challenge, frozen=True, kw_only=True):
+    """Body of what sends a code: /otp, /magiclink, /recover."""
+
+    email: str | None = None
+    phone: str | None = None
+    create_user: bool = True
+    data: dict[str, Any] | None = None
+
+
+class ResendBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of a wish for the same mail again."""
+
+    type: str
+    email: str | None = None
+    phone: str | None = None
+
+
+class VerifyBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of a code that somebody typed, or whose link an application followed."""
+
+    type: str
+    token: str | None = None
+    token_hash: str | None = None
+    email: str | None = None
+    phone: str | None = None
+
+
+def address_of(email: str | None, phone: str | None) -> str | None:
+    """Return the one address of a body.
+
+    Raises:
+        ValidationFailed: there are two.
+        PhoneDisabled: it is a number.
+
+    """
+    if email and phone:
+        raise ValidationFailed("email, phone: only an email address or phone number should be provided")
+    if phone:
+        raise PhoneDisabled
+    return email or None

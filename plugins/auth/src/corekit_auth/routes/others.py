@@ -16,7 +16,6 @@ from corekit_auth.settings import AuthSettings
 Answer = tuple[int, Code, str]
 
 GRANTS: dict[str, Answer] = {
-    "pkce": (404, Code.FLOW_STATE_NOT_FOUND, "invalid flow state, no valid flow state found"),
     "id_token": (400, Code.PROVIDER_DISABLED, "Provider is not enabled"),
     "web3": (422, Code.WEB3_PROVIDER_DISABLED, "Web3 provider is disabled"),
 }
@@ -24,7 +23,6 @@ _OFF: Answer = (404, Code.FEATURE_DISABLED, FeatureDisabled.title)
 _NO_PROVIDER: Answer = (400, Code.VALIDATION_FAILED, "provider: Unsupported provider: provider is not enabled")
 _NO_LINKING: Answer = (404, Code.MANUAL_LINKING_DISABLED, "Manual linking is disabled")
 _DISABLED: dict[str, Answer] = {
-    "/otp": (422, Code.OTP_DISABLED, "Signups not allowed for otp"),
     "/authorize": _NO_PROVIDER,
     "/user/identities": _NO_LINKING,
     "/factors": (422, Code.MFA_TOTP_ENROLL_NOT_ENABLED, "MFA enroll is disabled for TOTP"),
@@ -34,8 +32,15 @@ _DISABLED: dict[str, Answer] = {
 _ADMIN = ("/admin", "/invite")
 _METHODS = (HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE)
 _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
-    (HttpMethod.GET,): ["/health", "/settings", "/.well-known/jwks.json", "/.well-known/openid-configuration"],
-    (HttpMethod.POST,): ["/signup", "/token", "/logout"],
+    (HttpMethod.GET,): [
+        "/health",
+        "/settings",
+        "/.well-known/jwks.json",
+        "/.well-known/openid-configuration",
+        "/reauthenticate",
+    ],
+    (HttpMethod.POST,): ["/signup", "/token", "/logout", "/otp", "/magiclink", "/recover", "/resend"],
+    (HttpMethod.GET, HttpMethod.POST): ["/verify"],
     (HttpMethod.GET, HttpMethod.PUT): ["/user"],
 }
 

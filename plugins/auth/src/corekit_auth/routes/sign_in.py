@@ -8,14 +8,14 @@ from corekit.web import Who
 from corekit_auth.errors import (
     AnonymousDisabled,
     InvalidCredentials,
-    PhoneDisabled,
     RefreshTokenRequired,
     UnsupportedGrant,
     ValidationFailed,
 )
-from corekit_auth.objects import Grant, SessionObject
-from corekit_auth.routes.bodies import SignUpBody, TokenBody
+from corekit_auth.objects import Grant, SessionObject, UserObject
+from corekit_auth.routes.bodies import SignUpBody, TokenBody, address_of
 from corekit_auth.routes.envelope import Asked, refusal
+from corekit_auth.routes.locale import in_locale
 from corekit_auth.routes.others import GRANTS
 from corekit_auth.service import AuthService
 
@@ -24,16 +24,25 @@ class SignInController(Controller):
     """The routes that hand out sessions."""
 
     @post("/signup", status_code=200)
-    async def sign_up(self, caller: Who, data: JSONBody[SignUpBody]) -> Response[SessionObject]:
-        """Make an account and begin its first session."""
-        data.check()
-        email = _address(data.email, data.phone)
+    async def sign_up(
+        self, request: Asked, caller: Who, data: JSONBody[SignUpBody], redirect_to: FromQuery[str] = ""
+    ) -> Response[SessionObject] | Response[UserObject]:
+        """Make an account: with its first session, or, where its address is to be confirmed, without one."""
+        email = address_of(data.email, data.phone)
         if email is None:
             raise AnonymousDisabled
         if not data.password:
             raise ValidationFailed("password: Signup requires a valid password")
         service = caller.kit.get(AuthService)
-        return _granted(await service.grant_by_sign_up(caller, email, data.password, data.data or {}))
+        made = await service.sign_up_with_password(
+            in_locale(request, caller),
+            email,
+            data.password,
+            data.data or {},
+            pkce=data.pkce(service.settings),
+            redirect_to=redirect_to,
+        )
+        return granted(made) if isinstance(made, Grant) else Response(made, headers={"Cache-Control": "no-store"})
 
     @post("/token", status_code=200)
     async def token(
@@ -41,18 +50,23 @@ class SignInController(Controller):
     ) -> Response[SessionObject] | Response[bytes]:
         """Begin a session with a password (`grant_type=password`), or go on with one (`refresh_token`)."""
         if grant_type == "password":
-            return _granted(await _sign_in(caller, data))
+            return granted(await _sign_in(caller, data))
         if grant_type == "refresh_token":
             if not data.refresh_token:
                 raise RefreshTokenRequired
-            return _granted(await caller.kit.get(AuthService).grant_by_refresh(caller, data.refresh_token))
+            return granted(await caller.kit.get(AuthService).grant_by_refresh(caller, data.refresh_token))
+        if grant_type == "pkce":
+            if not data.auth_code or not data.code_verifier:
+                raise ValidationFailed("auth_code, code_verifier: both are required")
+            one_time = caller.kit.get(AuthService).one_time
+            return granted(await one_time.exchange(caller, data.auth_code, data.code_verifier))
         if grant_type in GRANTS:
             return refusal(request, *GRANTS[grant_type])
         raise UnsupportedGrant
 
 
 async def _sign_in(caller: Caller, data: TokenBody) -> Grant:
-    email = _address(data.email, data.phone)
+    email = address_of(data.email, data.phone)
     if email is None:
         raise ValidationFailed("email, phone: missing email or phone")
     if not data.password:
@@ -60,15 +74,8 @@ async def _sign_in(caller: Caller, data: TokenBody) -> Grant:
     return await caller.kit.get(AuthService).grant_by_password(caller, email, data.password)
 
 
-def _address(email: str | None, phone: str | None) -> str | None:
-    if email and phone:
-        raise ValidationFailed("email, phone: only an email address or phone number should be provided")
-    if phone:
-        raise PhoneDisabled
-    return email or None
-
-
-def _granted(grant: Grant) -> Response[SessionObject]:
+def granted(grant: Grant) -> Response[SessionObject]:
+    """Answer with a session, and say in headers how its refresh token came about."""
     headers = {
         "sb-auth-user-id": str(grant.session.user.id),
         "sb-auth-session-id": str(grant.session_id),

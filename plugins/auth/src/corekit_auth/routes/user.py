@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated, get_args
 
 from litestar import Controller, get, post, put
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from corekit.context import Caller
 from corekit.web import Who
@@ -14,6 +14,7 @@ from corekit_auth.objects import UserObject
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.routes.bodies import UserBody
 from corekit_auth.routes.envelope import Asked
+from corekit_auth.routes.locale import in_locale
 from corekit_auth.service import AuthService, Scope
 
 _SCOPES: dict[str, Scope] = {scope: scope for scope in get_args(Scope)}
@@ -32,10 +33,12 @@ class UserController(Controller):
             return await ctx.get(AuthService).me(ctx)
 
     @put("/user")
-    async def update(self, request: Asked, caller: Who, data: JSONBody[UserBody]) -> UserObject:
+    async def update(
+        self, request: Asked, caller: Who, data: JSONBody[UserBody], redirect_to: FromQuery[str] = ""
+    ) -> UserObject:
         """Change the account of who asks."""
-        person = signed_in(request, caller)
-        data.check()
+        person = in_locale(request, signed_in(request, caller))
+        pkce = data.pkce(caller.kit.get(AuthService).settings)
         if data.app_metadata is not None:
             raise NotAdmin("app_metadata: User not allowed")
         if data.phone:
@@ -44,7 +47,10 @@ class UserController(Controller):
             email=data.email or None,
             password=data.password or None,
             current_password=data.current_password,
+            nonce=data.nonce or None,
             data=data.data,
+            pkce=pkce,
+            redirect_to=redirect_to,
         )
         return await person.kit.get(AuthService).update_user(person, changes)
 

@@ -1,0 +1,80 @@
+"""The job that sends: it looks the address up, makes the code, and sends while no context is open."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import update
+
+from corekit.context import Caller, Context
+from corekit.contracts.auth import send_email
+from corekit.contracts.delivery import MailSender, Retry, Sent, Throttled
+from corekit.errors import Problem
+from corekit.jobs import Bury
+from corekit.jobs import Retry as Again
+from corekit.watch.logs import get_logger
+from corekit_auth.composing import Composing, Parcel
+from corekit_auth.mails import Draft, Mails
+from corekit_auth.models import UserRow
+from corekit_auth.parts import Parts
+
+
+class Letters:
+    """Sends what a flow asks for. A retry makes a new code and voids the older one."""
+
+    def __init__(self, parts: Parts, mails: Mails) -> None:
+        self._composing = Composing(parts, mails)
+        self._flows = parts.flows
+        self._log = get_logger("corekit.auth")
+        self._mails = mails
+
+    async def send(self, caller: Caller, flow_id: UUID) -> None:
+        """Send, and keep what became of it; whom nobody knows gets nothing, and nobody hears of that."""
+        parcel = await self._parcel(caller, flow_id)
+        if parcel is None:
+            return
+        handled: object | None = None
+        if parcel.outgoing is not None:
+            handled = await caller.kit.hooks.first(send_email, parcel.outgoing, caller)
+        drafts = [*(parcel.drafts if handled is None else ()), *parcel.notices]
+        later = [wait for draft in drafts if (wait := await self._posted(caller, draft)) is not None]
+        if later:
+            raise Again(max(later))
+        async with caller.begin() as ctx:
+            await self._record(ctx, flow_id, parcel)
+
+    async def _parcel(self, caller: Caller, flow_id: UUID) -> Parcel | None:
+        try:
+            async with caller.begin() as ctx:
+                flow = await self._flows.find(ctx, flow_id)
+                if flow is None or flow.used:
+                    return None
+                parcel = await self._composing.compose(ctx, flow)
+                if parcel is None:
+                    await self._flows.drop(ctx, flow_id)
+                return parcel
+        except Problem as veto:
+            if veto.temporary:
+                raise
+            self._log.info("code_not_sent", reason=veto.slug)
+            async with caller.begin() as ctx:
+                await self._flows.drop(ctx, flow_id)
+            return None
+
+    async def _posted(self, caller: Caller, draft: Draft) -> timedelta | None:
+        """Hand one mail over; return how long to wait where it has to be tried again."""
+        sender = caller.kit.find(MailSender)
+        if sender is None:
+            raise Bury("no plugin provides MailSender, and no hook send_email took the code")
+        outcome = await sender.send(caller, self._mails.write(draft))
+        if isinstance(outcome, Retry | Throttled):
+            return outcome.after
+        if not isinstance(outcome, Sent):
+            self._log.warning("mail_refused", kind=draft.template, outcome=type(outcome).__name__)
+        return None
+
+    async def _record(self, ctx: Context, flow_id: UUID, parcel: Parcel) -> None:
+        if parcel.sent_at and parcel.user_id is not None:
+            when = {column: ctx.now() for column in parcel.sent_at}
+            await ctx.session.execute(update(UserRow).where(UserRow.id == parcel.user_id).values(**when))
+        if not parcel.keeps_flow:
+            await self._flows.drop(ctx, flow_id)
