@@ -199,6 +199,7 @@ def test_purposes_are_few_and_each_says_why(tmp_path: Path) -> None:
         "auth.directory",
         "auth.keys",
         "auth.prune",
+        "auth.send-code",
         "auth.sign-in",
         "chat",
         "corekit.jobs",

@@ -17,7 +17,6 @@ from corekit_auth.errors import (
     CurrentPasswordInvalid,
     CurrentPasswordRequired,
     EmailExists,
-    FeatureDisabled,
     InvalidCredentials,
     MetadataTooLarge,
     NoAuthorization,
@@ -182,15 +181,6 @@ async def test_a_taken_address(service: AuthService, ann: Caller, caller: Caller
     with pytest.raises(EmailExists):
         await service.update_user(ann, Changes(email="bob@example.org"))
     assert (await service.update_user(ann, Changes(email=ANN))).email == ANN
-
-
-async def test_an_address_that_cannot_be_confirmed(
-    service: AuthService, ann: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    strict = type(service.settings)(mailer_autoconfirm=False)
-    monkeypatch.setattr(service._accounts, "_settings", strict)
-    with pytest.raises(FeatureDisabled):
-        await service.update_user(ann, Changes(email="new@example.org"))
 
 
 async def test_it_hashes_so_it_takes_no_open_context(service: AuthService, ann: Caller) -> None:

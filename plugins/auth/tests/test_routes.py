@@ -147,7 +147,7 @@ async def test_a_weak_password_says_why_in_both_forms(web: Web) -> None:
         assert answer.json()["weak_password"] == {"reasons": ["length", "context"]}
 
 
-@pytest.mark.parametrize("settings", [{"disable_signup": True}, {"mailer_autoconfirm": False}])
+@pytest.mark.parametrize("settings", [{"disable_signup": True}])
 async def test_a_closed_door_is_shown_as_such(web: Web, refused: Refused) -> None:
     await refused(422, "signup_disabled", "POST", "/signup", json=NEW)
     async with web() as client:
@@ -251,7 +251,7 @@ async def test_an_expired_session_is_named(web: Web, signed_up: Grant, clock: Fa
     [
         ("", 400, "invalid_credentials", "unsupported_grant_type"),
         ("client_credentials", 400, "invalid_credentials", "unsupported_grant_type"),
-        ("pkce", 404, "flow_state_not_found", "flow state"),
+        ("pkce", 400, "validation_failed", "auth_code"),
         ("id_token", 400, "provider_disabled", "not enabled"),
         ("web3", 422, "web3_provider_disabled", "disabled"),
     ],

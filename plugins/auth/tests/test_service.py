@@ -110,5 +110,12 @@ async def test_what_has_run_out_is_deleted(
 
 
 def test_every_purpose_says_what_for() -> None:
-    assert set(PURPOSES) == {"auth.sign-in", "auth.authenticate", "auth.keys", "auth.prune", "auth.directory"}
+    assert set(PURPOSES) == {
+        "auth.sign-in",
+        "auth.authenticate",
+        "auth.keys",
+        "auth.prune",
+        "auth.directory",
+        "auth.send-code",
+    }
     assert all(sentence.endswith(".") for sentence in PURPOSES.values())

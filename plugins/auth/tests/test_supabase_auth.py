@@ -63,5 +63,5 @@ async def test_refusals_are_understood(client: Callable[[], AsyncGoTrueClient]) 
         await client().sign_up({"email": "bob@example.org", "password": "short"})
     assert weak.value.reasons == ["length"]
     with pytest.raises(AuthApiError) as off:
-        await client().sign_in_with_otp({"email": "bob@example.org"})
-    assert off.value.code == "otp_disabled"
+        await client().sign_in_with_otp({"phone": "4915112345678"})
+    assert off.value.code == "phone_provider_disabled"
