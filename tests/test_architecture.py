@@ -197,6 +197,7 @@ def test_purposes_are_few_and_each_says_why(tmp_path: Path) -> None:
         "auth",
         "auth.authenticate",
         "auth.directory",
+        "auth.import",
         "auth.keys",
         "auth.prune",
         "auth.send-code",

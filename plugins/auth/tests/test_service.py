@@ -116,6 +116,7 @@ def test_every_purpose_says_what_for() -> None:
         "auth.keys",
         "auth.prune",
         "auth.directory",
+        "auth.import",
         "auth.send-code",
     }
     assert all(sentence.endswith(".") for sentence in PURPOSES.values())
