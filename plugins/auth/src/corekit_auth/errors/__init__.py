@@ -11,9 +11,7 @@ from corekit_auth.errors.codes import (
     OtpDisabled,
     OtpExpired,
     OverEmailRate,
-    OverSmsRate,
     ReauthenticationNotValid,
-    SmsSendFailed,
     UnconfirmedAddress,
 )
 from corekit_auth.errors.sessions import (
@@ -79,7 +77,6 @@ __all__ = [
     "OtpExpired",
     "OverEmailRate",
     "OverRequestRate",
-    "OverSmsRate",
     "Overloaded",
     "PhoneDisabled",
     "ReauthenticationNeeded",
@@ -93,7 +90,6 @@ __all__ = [
     "SessionExpired",
     "SessionNotFound",
     "SignupDisabled",
-    "SmsSendFailed",
     "StaleSignIn",
     "UnconfirmedAddress",
     "UnsupportedGrant",

@@ -23,25 +23,11 @@ class EmailDisabled(AuthProblem):
     slug, status, title, error = "auth-email-disabled", 400, "Email logins are disabled", Code.EMAIL_PROVIDER_DISABLED
 
 
-class SmsSendFailed(AuthProblem):
-    """A code for a phone, where nobody sends SMS."""
-
-    slug, status, error = "auth-sms-send-failed", 422, Code.SMS_SEND_FAILED
-    title = "No provider of SMS is set up"
-
-
 class OverEmailRate(AuthProblem):
     """Too many mails to one address, or from this server; `retry_after` is in seconds."""
 
     slug, status, code, temporary = "auth-over-email-rate", 429, 111, True
     title, error = "email rate limit exceeded", Code.OVER_EMAIL_SEND_RATE_LIMIT
-
-
-class OverSmsRate(AuthProblem):
-    """Too many SMS to one number, or from this server; `retry_after` is in seconds."""
-
-    slug, status, code, temporary = "auth-over-sms-rate", 429, 111, True
-    title, error = "sms rate limit exceeded", Code.OVER_SMS_SEND_RATE_LIMIT
 
 
 class FlowStateNotFound(AuthProblem):
