@@ -64,6 +64,8 @@ class SessionObject(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int
     refresh_token: str
     user: UserObject
+    provider_token: str | UnsetType = UNSET
+    provider_refresh_token: str | UnsetType = UNSET
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):

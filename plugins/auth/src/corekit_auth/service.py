@@ -22,6 +22,7 @@ from corekit_auth.revocations import Revocations
 from corekit_auth.settings import AuthSettings
 from corekit_auth.sign_in import SignIn
 from corekit_auth.sign_up import SignUp
+from corekit_auth.social import Social
 from corekit_auth.users import normal_email, shared
 
 Scope = Literal["global", "local", "others"]
@@ -53,6 +54,7 @@ class AuthService(Auth):
         self._refreshing = Refreshing(parts)
         self._accounts = Accounts(parts)
         self.one_time = OneTime(parts)
+        self.social = Social(parts)
 
     async def sign_up(self, caller: Caller, *, email: str, password: str) -> TokenPair:
         """Make an account whose address is confirmed at once, and sign it in.

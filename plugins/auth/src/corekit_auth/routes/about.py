@@ -51,7 +51,8 @@ class AboutController(Controller):
         service, env = caller.kit.get(AuthService), caller.kit.env
         email = service.settings.email
         return SettingsObject(
-            external={name: name == "email" and email for name in ("email", *_OFF, *_OFF_TOO, *_OFF_ALSO)},
+            external={name: name == "email" and email for name in ("email", *_OFF, *_OFF_TOO, *_OFF_ALSO)}
+            | {name: provider.enabled for name, provider in service.settings.social.items()},
             disable_signup=not service.sign_up_open(),
             mailer_autoconfirm=service.settings.autoconfirm(env),
         )

@@ -16,15 +16,10 @@ from corekit_auth.settings import AuthSettings
 Answer = tuple[int, Code, str]
 
 GRANTS: dict[str, Answer] = {
-    "id_token": (400, Code.PROVIDER_DISABLED, "Provider is not enabled"),
     "web3": (422, Code.WEB3_PROVIDER_DISABLED, "Web3 provider is disabled"),
 }
 _OFF: Answer = (404, Code.FEATURE_DISABLED, FeatureDisabled.title)
-_NO_PROVIDER: Answer = (400, Code.VALIDATION_FAILED, "provider: Unsupported provider: provider is not enabled")
-_NO_LINKING: Answer = (404, Code.MANUAL_LINKING_DISABLED, "Manual linking is disabled")
 _DISABLED: dict[str, Answer] = {
-    "/authorize": _NO_PROVIDER,
-    "/user/identities": _NO_LINKING,
     "/factors": (422, Code.MFA_TOTP_ENROLL_NOT_ENABLED, "MFA enroll is disabled for TOTP"),
     "/passkeys": (404, Code.PASSKEY_DISABLED, "Passkeys are disabled"),
     "/sso": (404, Code.SAML_PROVIDER_DISABLED, "SAML 2.0 is disabled"),
@@ -38,10 +33,13 @@ _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
         "/.well-known/jwks.json",
         "/.well-known/openid-configuration",
         "/reauthenticate",
+        "/authorize",
+        "/user/identities/authorize",
     ],
     (HttpMethod.POST,): ["/signup", "/token", "/logout", "/otp", "/magiclink", "/recover", "/resend"],
-    (HttpMethod.GET, HttpMethod.POST): ["/verify"],
+    (HttpMethod.GET, HttpMethod.POST): ["/verify", "/callback"],
     (HttpMethod.GET, HttpMethod.PUT): ["/user"],
+    (HttpMethod.DELETE,): ["/user/identities/{identity_id:str}"],
 }
 
 
