@@ -42,7 +42,8 @@ class StandIn:
         claims = {name: value for name, value in claims.items() if value is not None}
         key = key or self.keys[-1]
         head = {"alg": key.as_dict().get("alg", "RS256"), "kid": key.kid, **(header or {})}
-        return jwt.encode({name: value for name, value in head.items() if value is not None}, claims, key)
+        head = {name: value for name, value in head.items() if value is not None}
+        return jwt.encode(head, claims, key, algorithms=[head["alg"]])
 
     def visit(self, address: str) -> dict[str, str]:
         """Walk through the login page: check the address as a strict provider does, return what comes back."""
