@@ -86,9 +86,11 @@ class Confirming:
             await self._first(ctx, user, identities, used.kind)
         return user, identities
 
-    async def begin(self, ctx: Context, user: UserRow, identities: list[IdentityRow], method: str) -> Grant:
+    async def begin(
+        self, ctx: Context, user: UserRow, identities: list[IdentityRow], method: str, provider: str | None = None
+    ) -> Grant:
         """Begin the session that a code leads to."""
-        session, key = await self._sessions.begin(ctx, user, method)
+        session, key = await self._sessions.begin(ctx, user, method, provider=provider)
         await ctx.session.flush()
         return self._tokens.grant(user, identities, session, key, ctx.now())
 

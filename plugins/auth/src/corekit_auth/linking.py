@@ -1,12 +1,13 @@
 """Which account somebody has who comes from a provider: by the identity, or by an address that both sides verified."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
 from corekit.context import Context
-from corekit.contracts.auth import IdentityLinked, IdentityUnlinked, UserCreated
+from corekit.contracts.auth import IdentityLinked, IdentityUnlinked, UserDraft
 from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.errors import (
@@ -130,40 +131,35 @@ class Linking:
     async def _create(self, ctx: Context, person: Person) -> UserRow:
         if self._settings.disable_signup:
             raise SignupDisabled
-        user_id, now = uuid7(), ctx.now()
-        user = UserRow(
-            id=user_id,
-            aud=self._settings.aud,
+        draft = UserDraft(
+            id=uuid7(),
+            email=person.email or "",
+            provider=person.provider,
             role=self._settings.role,
+            app_metadata={"provider": person.provider, "providers": [person.provider]},
+            user_metadata=self._metadata(person),
+        )
+        draft, now = await self._users.approved(ctx, draft), ctx.now()
+        user = UserRow(
+            id=draft.id,
+            aud=self._settings.aud,
+            role=draft.role,
             email=person.email,
             email_confirmed_at=now if person.email else None,
-            app_metadata={},
-            user_metadata=self._metadata(person),
+            app_metadata=draft.app_metadata,
+            user_metadata=draft.user_metadata,
             is_anonymous=False,
             created_at=now,
             updated_at=now,
         )
-        ctx.session.add(user)
-        await ctx.session.flush()  # the account first: the identity refers to it
-        await emit(ctx, UserCreated(user_id=user_id))
-        await self._add(ctx, user, person)
+        await self._users.insert(ctx, user, _identity_row(user.id, person, now))
+        await emit(ctx, IdentityLinked(user_id=user.id, provider=person.provider))
         return user
 
     async def _add(self, ctx: Context, user: UserRow, person: Person) -> None:
         now = ctx.now()
         before = await self._users.identities(ctx, user.id)
-        identity = IdentityRow(
-            id=uuid7(),
-            user_id=user.id,
-            provider=person.provider,
-            provider_id=person.subject,
-            identity_data=person.data,
-            email=person.email,
-            last_sign_in_at=now,
-            created_at=now,
-            updated_at=now,
-        )
-        ctx.session.add(identity)
+        ctx.session.add(_identity_row(user.id, person, now))
         self._name_providers(user, [*(one.provider for one in before), person.provider])
         user.updated_at = now
         await ctx.session.flush()  # of two who link the same one, the second fails here
@@ -184,3 +180,17 @@ class Linking:
             return self._users.checked_metadata(person.data)
         except MetadataTooLarge:
             return {}
+
+
+def _identity_row(user_id: UUID, person: Person, now: datetime) -> IdentityRow:
+    return IdentityRow(
+        id=uuid7(),
+        user_id=user_id,
+        provider=person.provider,
+        provider_id=person.subject,
+        identity_data=person.data,
+        email=person.email,
+        last_sign_in_at=now,
+        created_at=now,
+        updated_at=now,
+    )

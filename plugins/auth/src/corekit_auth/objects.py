@@ -1,6 +1,6 @@
 """GoTrue's objects as they go over the wire. Absent times are left out; absent addresses are empty texts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -121,3 +121,10 @@ def _identity(row: IdentityRow) -> IdentityObject:
         updated_at=row.updated_at,
         email=row.email or UNSET,
     )
+
+
+def with_provider_tokens(grant: Grant, kept: Mapping[str, Any]) -> Grant:
+    """Hand a provider's own tokens out beside the session, where there are any."""
+    access, refresh = kept.get("provider_token", UNSET), kept.get("provider_refresh_token", UNSET)
+    session = msgspec.structs.replace(grant.session, provider_token=access, provider_refresh_token=refresh)
+    return msgspec.structs.replace(grant, session=session)

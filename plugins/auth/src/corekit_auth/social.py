@@ -6,7 +6,6 @@ from typing import TypeVar
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET
 from sqlalchemy.exc import IntegrityError
 
 from corekit.context import Caller, Context
@@ -29,7 +28,7 @@ from corekit_auth.gate import session_of
 from corekit_auth.landing import failure, with_fragment, with_query, with_session
 from corekit_auth.linking import Linking
 from corekit_auth.models import UserRow
-from corekit_auth.objects import Grant
+from corekit_auth.objects import Grant, with_provider_tokens
 from corekit_auth.outside import Outside
 from corekit_auth.parts import Parts
 from corekit_auth.people_elsewhere import Person, with_name
@@ -236,13 +235,7 @@ class Social:
             payload = {"method": METHOD, **kept}
             return with_query(address, {"code": await self._flows.issue(ctx, flow.id, user.id, payload=payload)})
         await self._flows.drop(ctx, flow.id)
-        grant = await self._grant(ctx, user, person)
-        session = msgspec.structs.replace(
-            grant.session,
-            provider_token=kept.get("provider_token", UNSET),
-            provider_refresh_token=kept.get("provider_refresh_token", UNSET),
-        )
-        return with_session(address, session)
+        return with_session(address, with_provider_tokens(await self._grant(ctx, user, person), kept).session)
 
     async def _grant(self, ctx: Context, user: UserRow, person: Person) -> Grant:
         session, key = await self._sessions.begin(ctx, user, METHOD, provider=person.provider)

@@ -72,16 +72,27 @@ class Users:
             app_metadata={"provider": "email", "providers": ["email"]},
             user_metadata=dict(metadata),
         )
+        return await self.approved(ctx, draft)
+
+    async def approved(self, ctx: Context, draft: UserDraft) -> UserDraft:
+        """Let the hooks change a draft or refuse it; its id, its address and how it came about stay."""
         async with self._in_time():
             made = await ctx.kit.hooks.pipe(before_user_created, draft, ctx)
         known = self.checked_metadata(made.user_metadata)
-        return msgspec.structs.replace(made, id=draft.id, email=email, user_metadata=known)
+        return msgspec.structs.replace(
+            made, id=draft.id, email=draft.email, provider=draft.provider, user_metadata=known
+        )
 
     async def create(
         self, ctx: Context, draft: UserDraft, password_hash: str | None, *, confirmed: bool
     ) -> tuple[UserRow, IdentityRow]:
         """Make the account of a draft; the hooks write beside it."""
         user, identity = self.rows(draft, password_hash, ctx.now(), confirmed=confirmed)
+        await self.insert(ctx, user, identity)
+        return user, identity
+
+    async def insert(self, ctx: Context, user: UserRow, identity: IdentityRow) -> None:
+        """Write a new account with its first identity, and tell those who write beside it."""
         ctx.session.add(user)
         await ctx.session.flush()  # the account first: the identity refers to it
         ctx.session.add(identity)
@@ -89,7 +100,6 @@ class Users:
         await emit(ctx, UserCreated(user_id=user.id))
         async with self._in_time():
             await ctx.kit.hooks.each(after_user_created, shared(user), ctx)
-        return user, identity
 
     def rows(
         self, draft: UserDraft, password_hash: str | None, now: datetime, *, confirmed: bool

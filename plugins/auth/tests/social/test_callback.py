@@ -5,7 +5,7 @@ import base64
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -13,9 +13,10 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
-from corekit import Caller, Corekit
+from corekit import Caller, Context, Corekit, Plugin, Settings, implements
+from corekit.contracts.auth import Auth, User, UserDraft, after_user_created, before_user_created
 from corekit.data import DatabaseSettings
-from corekit.errors import InsideContext
+from corekit.errors import Forbidden, InsideContext
 from corekit.testing import FakeClock, make_kit
 from corekit_auth import AuthPlugin
 from corekit_auth.errands import Back, Wish
@@ -94,17 +95,59 @@ async def test_the_same_person_comes_again(web: Web, standin: Any, tables: Any) 
     assert len(await tables.read("SELECT id FROM auth_identities")) == 1
 
 
-async def test_a_code_for_whoever_began_with_a_challenge(
-    web: Web, standin: Any, service: AuthService, caller: Caller
-) -> None:
+async def test_a_code_for_whoever_began_with_a_challenge(web: Web, standin: Any) -> None:
     """The tokens of the provider wait in the flow, for the exchange."""
     landed = await back(web, standin.visit(await away(web, **PKCE)))
     assert urlsplit(landed).fragment == ""
     assert set(query(landed)) == {"code"}
-    async with caller.system(SIGN_IN).begin() as ctx:
-        flow = await service.parts.flows.exchange(ctx, query(landed)["code"], VERIFIER)
-    assert flow.payload == {"method": "oauth", "provider_token": "theirs", "provider_refresh_token": "theirs-too"}
-    assert (flow.provider, flow.user_id is not None) == ("acme", True)
+    body = {"auth_code": query(landed)["code"], "code_verifier": VERIFIER}
+    async with web() as client:
+        wrong = await client.post("/token?grant_type=pkce", json=body | {"code_verifier": "w" * 64})
+        answers = await asyncio.gather(*(client.post("/token?grant_type=pkce", json=body) for _ in range(5)))
+    assert wrong.json()["error_code"] == "bad_code_verifier"
+    (session,) = (one.json() for one in answers if one.status_code == 200)
+    assert {one.json()["error_code"] for one in answers if one.status_code != 200} == {"flow_state_not_found"}
+    assert (session["provider_token"], session["provider_refresh_token"]) == ("theirs", "theirs-too")
+    assert session["user"]["email"] == "ann@example.org"
+
+
+class Picky(Plugin[Settings]):
+    """Looks at everybody who is new."""
+
+    name = "picky"
+    requires = (Auth,)
+    seen: ClassVar[list[Any]] = []
+
+    @implements(before_user_created)
+    async def look(self, draft: UserDraft, ctx: Context) -> UserDraft | None:
+        """Give everybody a colour; take nobody called Mallory."""
+        if draft.user_metadata.get("name") == "Mallory":
+            raise Forbidden("not you")
+        changed = {**draft.user_metadata, "colour": "green"}
+        return msgspec.structs.replace(draft, user_metadata=changed, provider="x", email="x@example.org")
+
+    @implements(after_user_created)
+    async def note(self, user: User, ctx: Context) -> None:
+        """Remember them."""
+        self.seen.append(user.email)
+
+
+async def test_the_hooks_of_new_accounts_are_asked(
+    database: DatabaseSettings, tmp_path: Path, clock: FakeClock, settings: dict[str, Any], standin: Any
+) -> None:
+    tables = {"auth": settings, "jobs": {"worker": False}}
+    plugins = [AuthPlugin(), Picky()]
+    async with make_kit(plugins, database=database, tmp_path=tmp_path, clock=clock, settings=tables) as kit:
+        service, caller = kit.get(AuthService), kit.caller()
+        for name, outcome in (("Mallory", "error_description=not+you"), ("Ann", "access_token=")):
+            standin.person["name"] = name
+            said = standin.visit(await service.social.start(caller, Wish(provider="acme")))
+            assert outcome in await service.social.callback(caller, Back(**said))
+        async with caller.begin(readonly=True) as ctx:
+            known = await service.find(ctx, email="ann@example.org")
+    assert known is not None
+    assert known.user_metadata["colour"] == "green"
+    assert Picky.seen == ["ann@example.org"]
 
 
 @pytest.mark.parametrize("extra", [{"redirect_allow": ["https://app.example.org/in"]}])

@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from supabase_auth import AsyncGoTrueClient
+from supabase_auth.errors import AuthApiError
 
 from corekit import Corekit
 from corekit.testing import free_port, serve
@@ -49,13 +51,13 @@ def clock() -> SystemClock:
 
 @pytest.fixture
 def settings(issuer: str) -> dict[str, Any]:
-    """Set it up three times, once per way in which a client shows who it is."""
+    """Set it up once per way in which a client shows who it is, by names that the clients know."""
     one = {"kind": "oidc", "issuer": issuer}
     return {
         "manual_linking": True,
         "social": {
-            "posts": one | {"client_id": "posts", "client_secret": "secret of posts %:&"},
-            "basic": one | {"client_id": "basic", "client_secret": "secret of basic %:&", "client_auth": "basic"},
+            "keycloak": one | {"client_id": "posts", "client_secret": "secret of posts %:&"},
+            "gitlab": one | {"client_id": "basic", "client_secret": "secret of basic %:&", "client_auth": "basic"},
             "public": one | {"client_id": "public"},
             "wrong": one | {"client_id": "posts", "client_secret": "not this one"},
         },
@@ -67,6 +69,7 @@ class Browser:
 
     def __init__(self, login: str) -> None:
         self.login = login
+        self.server = ""
         self._http = httpx.AsyncClient()
 
     async def __aenter__(self) -> Self:
@@ -119,7 +122,7 @@ async def finish(web: Any, said: dict[str, str]) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(address).fragment, keep_blank_values=True))
 
 
-@pytest.mark.parametrize("provider", ["posts", "basic", "public"])
+@pytest.mark.parametrize("provider", ["keycloak", "gitlab", "public"])
 async def test_somebody_signs_in(web: Any, browser: Browser, issuer: str, provider: str) -> None:
     """The id_token leaves the address out (its claims come with the access token), so it is asked for."""
     said = await browser.sign_in(await start(web, provider))
@@ -137,17 +140,17 @@ async def test_somebody_signs_in(web: Any, browser: Browser, issuer: str, provid
 
 async def test_an_address_that_is_not_verified_there(web: Any) -> None:
     async with Browser("unverified-ben") as ben:
-        failed = await finish(web, await ben.sign_in(await start(web, "posts")))
+        failed = await finish(web, await ben.sign_in(await start(web, "keycloak")))
     assert failed["error_code"] == "provider_email_needs_verification"
 
 
 async def test_somebody_says_no(web: Any, browser: Browser) -> None:
-    failed = await finish(web, await browser.say_no(await start(web, "posts")))
+    failed = await finish(web, await browser.say_no(await start(web, "keycloak")))
     assert (failed["error"], failed["error_code"]) == ("access_denied", "bad_oauth_callback")
 
 
 async def test_a_code_is_good_once_and_for_its_own_flow(web: Any, browser: Browser) -> None:
-    first, second = await start(web, "posts"), await start(web, "posts")
+    first, second = await start(web, "keycloak"), await start(web, "keycloak")
     code = (await browser.sign_in(first))["code"]
     state = dict(parse_qsl(urlsplit(second).query))["state"]
     assert (await finish(web, {"code": code, "state": state}))["error_code"] == "bad_oauth_callback"
@@ -161,23 +164,22 @@ async def test_a_wrong_secret(web: Any, browser: Browser) -> None:
 async def test_two_providers_of_one_person(web: Any, browser: Browser) -> None:
     """Both have verified the address, so it is one account."""
     users = []
-    for provider in ("posts", "basic"):
+    for provider in ("keycloak", "gitlab"):
         given = await finish(web, await browser.sign_in(await start(web, provider)))
         async with web(given["access_token"]) as client:
             users.append((await client.get("/user")).json())
     assert users[0]["id"] == users[1]["id"]
-    assert users[1]["app_metadata"]["providers"] == ["posts", "basic"]
+    assert users[1]["app_metadata"]["providers"] == ["keycloak", "gitlab"]
 
 
 class TestSupabaseAuth:
     """The unmodified client."""
 
     @pytest.fixture
-    async def client(self, kit: Corekit) -> AsyncGenerator[Any]:
+    async def client(self, kit: Corekit, browser: Browser) -> AsyncGenerator[Any]:
         """Make one, as an application without a session does."""
-        from supabase_auth import AsyncGoTrueClient  # noqa: PLC0415
-
         async with serve(kit) as url:
+            browser.server = url
             headers = {"apikey": "anon", "Authorization": "Bearer anon"}
             made = AsyncGoTrueClient(url=f"{url}/auth/v1", headers=headers, flow_type="pkce", auto_refresh_token=False)
             yield made
@@ -215,3 +217,39 @@ class TestSupabaseAuth:
         assert answer.session.access_token
         assert answer.user.identities[0].provider == "public"
         assert (await client.get_user()).user.id == answer.user.id
+
+    async def test_away_and_back(self, client: Any, browser: Browser) -> None:
+        """The client keeps the verifier; the code that comes back opens for it alone, once."""
+        away = await client.sign_in_with_oauth({"provider": "keycloak", "options": {"scopes": "offline_access"}})
+        code = await walk(browser, away.url)
+        answer = await client.exchange_code_for_session({"auth_code": code})
+        assert answer.user.email == "ann@example.org"
+        assert answer.session.provider_token
+        assert (await client.get_user()).user.id == answer.user.id
+        claims = (await client.get_claims())["claims"]
+        assert claims["amr"][0]["method"] == "oauth"
+        assert claims["amr"][0]["provider"] == "keycloak"
+        with pytest.raises(AuthApiError) as refusal:
+            await client.exchange_code_for_session({"auth_code": code, "code_verifier": "v" * 43})
+        assert refusal.value.code == "flow_state_not_found"
+
+    async def test_identities(self, client: Any, browser: Browser) -> None:
+        """One is linked, seen, and unlinked again."""
+        await client.sign_up({"email": "other@example.org", "password": "correct horse battery"})
+        away = await client.link_identity({"provider": "gitlab"})
+        code = await walk(browser, away.url)
+        await client.exchange_code_for_session({"auth_code": code})
+        linked = (await client.get_user_identities()).identities
+        assert [one.provider for one in linked] == ["email", "gitlab"]
+        await client.unlink_identity(linked[1])
+        assert [one.provider for one in (await client.get_user_identities()).identities] == ["email"]
+
+
+async def walk(browser: Browser, url: str) -> str:
+    """Go where a client sends somebody, and come back with the code."""
+    async with httpx.AsyncClient() as http:
+        if "/auth/v1/authorize" in url:
+            url = (await http.get(url)).headers["location"]
+        said = await browser.sign_in(url)
+        back = await http.get(f"{browser.server}/auth/v1/callback", params=said)
+    return dict(parse_qsl(urlsplit(back.headers["location"]).query))["code"]
