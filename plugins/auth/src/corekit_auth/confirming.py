@@ -86,9 +86,11 @@ class Confirming:
             await self._first(ctx, user, identities, used.kind)
         return user, identities
 
-    async def begin(self, ctx: Context, user: UserRow, identities: list[IdentityRow], method: str) -> Grant:
+    async def begin(
+        self, ctx: Context, user: UserRow, identities: list[IdentityRow], method: str, provider: str | None = None
+    ) -> Grant:
         """Begin the session that a code leads to."""
-        session, key = await self._sessions.begin(ctx, user, method)
+        session, key = await self._sessions.begin(ctx, user, method, provider=provider)
         await ctx.session.flush()
         factors = await self._users.factors(ctx, user.id)
         return await self._tokens.grant(ctx, user, identities, session, key, factors=factors)

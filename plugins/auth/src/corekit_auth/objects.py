@@ -1,6 +1,6 @@
 """GoTrue's objects as they go over the wire. Absent times are left out; absent addresses are empty texts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -79,6 +79,8 @@ class SessionObject(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int
     refresh_token: str
     user: UserObject
+    provider_token: str | UnsetType = UNSET
+    provider_refresh_token: str | UnsetType = UNSET
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,3 +137,10 @@ def _identity(row: IdentityRow) -> IdentityObject:
         updated_at=row.updated_at,
         email=row.email or UNSET,
     )
+
+
+def with_provider_tokens(grant: Grant, kept: Mapping[str, Any]) -> Grant:
+    """Hand a provider's own tokens out beside the session, where there are any."""
+    access, refresh = kept.get("provider_token", UNSET), kept.get("provider_refresh_token", UNSET)
+    session = msgspec.structs.replace(grant.session, provider_token=access, provider_refresh_token=refresh)
+    return msgspec.structs.replace(grant, session=session)

@@ -20,7 +20,7 @@ from corekit_auth.errors import (
 from corekit_auth.flows import Pkce
 from corekit_auth.letters import Letters
 from corekit_auth.mails import Mails
-from corekit_auth.objects import Grant
+from corekit_auth.objects import Grant, with_provider_tokens
 from corekit_auth.parts import Parts
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.sending import MAIL, Sending
@@ -183,9 +183,10 @@ class OneTime:
             if user.banned_until is not None and user.banned_until > ctx.now():
                 raise BannedAtSignIn
             identities = await self._users.identities(ctx, user.id)
-            grant = await self._confirming.begin(ctx, user, identities, str(flow.payload.get("method", "otp")))
+            method = str(flow.payload.get("method", "otp"))
+            grant = await self._confirming.begin(ctx, user, identities, method, flow.provider)
         await self._throttle.signed_in(caller)
-        return grant
+        return with_provider_tokens(grant, flow.payload)
 
     async def send(self, caller: Caller, flow_id: UUID) -> None:
         """Do the job that was asked for."""

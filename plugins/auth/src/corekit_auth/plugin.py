@@ -60,6 +60,7 @@ class AuthPlugin(Plugin[AuthSettings]):
         try:
             yield
         finally:
+            await self._service.social.close()
             self._service = None
             await revocations.stop()
             hasher.close()

@@ -34,6 +34,7 @@ from corekit_auth.service_keys import ServiceKeys
 from corekit_auth.settings import AuthSettings
 from corekit_auth.sign_in import SignIn
 from corekit_auth.sign_up import SignUp
+from corekit_auth.social import Social
 from corekit_auth.users import normal_email, shared
 
 Scope = Literal["global", "local", "others"]
@@ -75,6 +76,7 @@ class AuthService(Auth):
         self.one_time = OneTime(parts)
         self.factors = Factors(parts)
         self.recovery_codes = RecoveryCodes(parts)
+        self.social = Social(parts)
 
     async def sign_up(self, caller: Caller, *, email: str, password: str) -> TokenPair:
         """Make an account whose address is confirmed at once, and sign it in.

@@ -79,6 +79,15 @@ class Throttle:
         """
         await self._hit(caller, "mfa", address_key(caller.client.address))
 
+    async def social(self, caller: Caller) -> None:
+        """Charge a departure to a provider.
+
+        Raises:
+            OverRequestRate: telling when to come again.
+
+        """
+        await self._hit(caller, "token", address_key(caller.client.address))
+
     async def forged(self, caller: Caller) -> None:
         """Charge a refresh token that failed its MAC; genuine ones are never charged to an address.
 

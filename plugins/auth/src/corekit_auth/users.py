@@ -99,19 +99,25 @@ class Users:
         async with self._in_time():
             made = await ctx.kit.hooks.pipe(before_user_created, draft, ctx)
         known = self.checked_metadata(made.user_metadata)
-        return msgspec.structs.replace(made, id=draft.id, email=draft.email, phone=draft.phone, user_metadata=known)
+        return msgspec.structs.replace(
+            made, id=draft.id, email=draft.email, phone=draft.phone, provider=draft.provider, user_metadata=known
+        )
 
     async def create(
         self, ctx: Context, draft: UserDraft, password_hash: str | None, *, confirmed: bool
     ) -> tuple[UserRow, IdentityRow]:
         """Make the account of a draft; the hooks write beside it."""
         user, identity = self.rows(draft, password_hash, ctx.now(), confirmed=confirmed)
+        await self.insert(ctx, user, identity)
+        return user, identity
+
+    async def insert(self, ctx: Context, user: UserRow, identity: IdentityRow) -> None:
+        """Write a new account with its first identity, and tell those who write beside it."""
         ctx.session.add(user)
         await ctx.session.flush()  # the account first: the identity refers to it
         ctx.session.add(identity)
         await ctx.session.flush()
         await self.made(ctx, user)
-        return user, identity
 
     async def made(self, ctx: Context, user: UserRow) -> None:
         """Tell of a new account, and let the hooks write beside it."""

@@ -15,6 +15,7 @@ from corekit_auth.routes.factors import FactorsController
 from corekit_auth.routes.others import others
 from corekit_auth.routes.sessions import SessionController
 from corekit_auth.routes.sign_in import SignInController
+from corekit_auth.routes.social import IdentitiesController, SocialController
 from corekit_auth.routes.user import UserController
 from corekit_auth.settings import AuthSettings
 
@@ -32,8 +33,10 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
                 AdminFactorController,
                 CodesController,
                 FactorsController,
+                IdentitiesController,
                 SessionController,
                 SignInController,
+                SocialController,
                 UserController,
                 *others(settings),
             ],

@@ -49,8 +49,10 @@ class AboutController(Controller):
         """Say what is on."""
         service, env = caller.kit.get(AuthService), caller.kit.env
         on = {"email": service.settings.email, "anonymous_users": service.settings.anonymous}
+        on |= {name: provider.enabled for name, provider in service.settings.social.items()}
+        known = ("email", *_OFF, *_OFF_TOO, *_OFF_ALSO)
         return SettingsObject(
-            external={name: on.get(name, False) for name in ("email", *_OFF, *_OFF_TOO, *_OFF_ALSO)},
+            external={name: on.get(name, False) for name in (*known, *(name for name in on if name not in known))},
             disable_signup=not service.sign_up_open(),
             mailer_autoconfirm=service.settings.autoconfirm(env),
         )

@@ -56,6 +56,13 @@ class TokenBody(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: str | None = None
     auth_code: str | None = None
     code_verifier: str | None = None
+    provider: str | None = None
+    id_token: str | None = None
+    access_token: str | None = None
+    nonce: str | None = None
+    client_id: str | None = None
+    issuer: str | None = None
+    link_identity: bool | None = None
 
 
 class UserBody(Challenge, frozen=True, kw_only=True):

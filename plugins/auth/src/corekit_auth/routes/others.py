@@ -16,15 +16,10 @@ from corekit_auth.settings import AuthSettings
 Answer = tuple[int, Code, str]
 
 GRANTS: dict[str, Answer] = {
-    "id_token": (400, Code.PROVIDER_DISABLED, "Provider is not enabled"),
     "web3": (422, Code.WEB3_PROVIDER_DISABLED, "Web3 provider is disabled"),
 }
 _OFF: Answer = (404, Code.FEATURE_DISABLED, FeatureDisabled.title)
-_NO_PROVIDER: Answer = (400, Code.VALIDATION_FAILED, "provider: Unsupported provider: provider is not enabled")
-_NO_LINKING: Answer = (404, Code.MANUAL_LINKING_DISABLED, "Manual linking is disabled")
 _DISABLED: dict[str, Answer] = {
-    "/authorize": _NO_PROVIDER,
-    "/user/identities": _NO_LINKING,
     "/passkeys": (404, Code.PASSKEY_DISABLED, "Passkeys are disabled"),
     "/sso": (404, Code.SAML_PROVIDER_DISABLED, "SAML 2.0 is disabled"),
 }
@@ -37,6 +32,8 @@ _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
         "/.well-known/jwks.json",
         "/.well-known/openid-configuration",
         "/reauthenticate",
+        "/authorize",
+        "/user/identities/authorize",
         "/x/sessions",
         "/admin/x/limits",
         "/admin/users/{user_id:str}/factors",
@@ -59,10 +56,11 @@ _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
     ],
     (HttpMethod.DELETE,): [
         "/factors/{factor_id:str}",
+        "/user/identities/{identity_id:str}",
         "/x/sessions/{session_id:str}",
         "/admin/users/{user_id:str}/passkeys/{passkey_id:str}",
     ],
-    (HttpMethod.GET, HttpMethod.POST): ["/admin/users", "/verify"],
+    (HttpMethod.GET, HttpMethod.POST): ["/admin/users", "/verify", "/callback"],
     (HttpMethod.GET, HttpMethod.PUT, HttpMethod.DELETE): ["/admin/users/{user_id:str}"],
     (HttpMethod.PUT, HttpMethod.DELETE): ["/admin/users/{user_id:str}/factors/{factor_id:str}"],
     (HttpMethod.GET, HttpMethod.PUT): ["/user"],

@@ -5,6 +5,7 @@ from litestar.params import FromQuery, JSONBody
 
 from corekit.context import Caller
 from corekit.web import Who
+from corekit_auth.errands import IdToken
 from corekit_auth.errors import (
     InvalidCredentials,
     RefreshTokenRequired,
@@ -16,6 +17,7 @@ from corekit_auth.routes.bodies import SignUpBody, TokenBody, address_of
 from corekit_auth.routes.envelope import Asked, refusal
 from corekit_auth.routes.locale import in_locale
 from corekit_auth.routes.others import GRANTS
+from corekit_auth.routes.user import signed_in
 from corekit_auth.service import AuthService
 
 
@@ -59,6 +61,8 @@ class SignInController(Controller):
                 raise ValidationFailed("auth_code, code_verifier: both are required")
             one_time = caller.kit.get(AuthService).one_time
             return granted(await one_time.exchange(caller, data.auth_code, data.code_verifier))
+        if grant_type == "id_token":
+            return granted(await _by_id_token(request, caller, data))
         if grant_type in GRANTS:
             return refusal(request, *GRANTS[grant_type])
         raise UnsupportedGrant
@@ -71,6 +75,24 @@ async def _sign_in(caller: Caller, data: TokenBody) -> Grant:
     if not data.password:
         raise InvalidCredentials
     return await caller.kit.get(AuthService).grant_by_password(caller, email, data.password)
+
+
+async def _by_id_token(request: Asked, caller: Caller, data: TokenBody) -> Grant:
+    if not data.id_token:
+        raise ValidationFailed("id_token: required")
+    if not data.provider and not (data.client_id and data.issuer):
+        raise ValidationFailed("provider: provider or client_id and issuer required")
+    given = IdToken(
+        id_token=data.id_token,
+        provider=data.provider or "",
+        access_token=data.access_token or "",
+        nonce=data.nonce or "",
+        client_id=data.client_id or "",
+        issuer=data.issuer or "",
+    )
+    link = bool(data.link_identity)
+    who = signed_in(request, caller) if link else caller
+    return await caller.kit.get(AuthService).social.by_id_token(who, given, link=link)
 
 
 def granted(grant: Grant) -> Response[SessionObject]:
