@@ -7,15 +7,16 @@ from sqlalchemy import delete
 from corekit.context import Context
 from corekit.data.base import to_micros
 from corekit_auth.failures import STALE
-from corekit_auth.models import FailureRow, RevocationRow
+from corekit_auth.models import FailureRow, PasskeyChallengeRow, RevocationRow
 from corekit_auth.settings import AuthSettings
 
 _MARGIN = timedelta(hours=1)
 
 
 async def prune(ctx: Context, settings: AuthSettings) -> None:
-    """Delete revocations whose tokens have ended, and runs of failures that count for nothing any more."""
+    """Delete revocations whose tokens have ended, and old runs of failures, and challenges nobody answered."""
     over = ctx.now() - timedelta(seconds=settings.access_ttl) - _MARGIN
     stale = to_micros(ctx.now() - timedelta(seconds=STALE))
     await ctx.session.execute(delete(RevocationRow).where(RevocationRow.created_at < over))
     await ctx.session.execute(delete(FailureRow).where(FailureRow.blocked_until < stale))
+    await ctx.session.execute(delete(PasskeyChallengeRow).where(PasskeyChallengeRow.expires_at < ctx.now()))

@@ -14,6 +14,7 @@ from corekit_auth.hashing import Hasher
 from corekit_auth.keys import Keys
 from corekit_auth.objects import Grant, UserObject
 from corekit_auth.parts import Parts
+from corekit_auth.passkeys import Passkeys
 from corekit_auth.purposes import DIRECTORY
 from corekit_auth.refreshing import Refreshing
 from corekit_auth.revocations import Revocations
@@ -41,6 +42,7 @@ class AuthService(Auth):
         self._sign_in = SignIn(parts)
         self._refreshing = Refreshing(parts)
         self._accounts = Accounts(parts)
+        self.passkeys = Passkeys(parts)
 
     async def sign_up(self, caller: Caller, *, email: str, password: str) -> TokenPair:
         """Make an account whose address is confirmed at once, and sign it in."""

@@ -1,6 +1,16 @@
 """What auth refuses, with GoTrue's codes: the routes write them in GoTrue's bodies, other wires as problems."""
 
 from corekit_auth.errors.base import AuthProblem, Code
+from corekit_auth.errors.passkeys import (
+    AnonymousHasNoPasskeys,
+    CredentialExists,
+    PasskeyChallengeExpired,
+    PasskeyChallengeNotFound,
+    PasskeyDisabled,
+    PasskeyNotFound,
+    PasskeyNotVerified,
+    TooManyPasskeys,
+)
 from corekit_auth.errors.sessions import (
     AnonymousDisabled,
     BadJwt,
@@ -39,11 +49,13 @@ from corekit_auth.errors.sessions import (
 
 __all__ = [
     "AnonymousDisabled",
+    "AnonymousHasNoPasskeys",
     "AuthProblem",
     "BadJwt",
     "Banned",
     "BannedAtSignIn",
     "Code",
+    "CredentialExists",
     "CurrentPasswordInvalid",
     "CurrentPasswordRequired",
     "EmailExists",
@@ -56,6 +68,11 @@ __all__ = [
     "NotAdmin",
     "OverRequestRate",
     "Overloaded",
+    "PasskeyChallengeExpired",
+    "PasskeyChallengeNotFound",
+    "PasskeyDisabled",
+    "PasskeyNotFound",
+    "PasskeyNotVerified",
     "PhoneDisabled",
     "ReauthenticationNeeded",
     "RefreshTokenAlreadyUsed",
@@ -68,6 +85,7 @@ __all__ = [
     "SessionNotFound",
     "SignupDisabled",
     "StaleSignIn",
+    "TooManyPasskeys",
     "UnsupportedGrant",
     "UserAlreadyExists",
     "UserNotFound",

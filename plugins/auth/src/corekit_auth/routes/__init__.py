@@ -9,6 +9,7 @@ from corekit_auth.routes.about import AboutController
 from corekit_auth.routes.deadline import Deadline
 from corekit_auth.routes.envelope import HANDLERS
 from corekit_auth.routes.others import others
+from corekit_auth.routes.passkeys import PasskeysController
 from corekit_auth.routes.sign_in import SignInController
 from corekit_auth.routes.user import UserController
 from corekit_auth.settings import AuthSettings
@@ -21,7 +22,7 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
     return [
         Router(
             settings.prefix or "/",
-            route_handlers=[AboutController, SignInController, UserController, *others(settings)],
+            route_handlers=[AboutController, SignInController, UserController, PasskeysController, *others(settings)],
             guards=[public("the protocol's own refusals: each route reads and checks the bearer itself")],
             opt={"bearer": "own"},
             exception_handlers=HANDLERS,

@@ -53,6 +53,7 @@ class AboutController(Controller):
             external={name: name == "email" for name in ("email", *_OFF, *_OFF_TOO, *_OFF_ALSO)},
             disable_signup=not service.sign_up_open(env),
             mailer_autoconfirm=service.settings.autoconfirm(env),
+            passkeys_enabled=service.settings.passkeys,
         )
 
     @get("/.well-known/jwks.json", cache_control=CacheControlHeader(public=True, max_age=600))

@@ -28,15 +28,29 @@ _DISABLED: dict[str, Answer] = {
     "/authorize": _NO_PROVIDER,
     "/user/identities": _NO_LINKING,
     "/factors": (422, Code.MFA_TOTP_ENROLL_NOT_ENABLED, "MFA enroll is disabled for TOTP"),
-    "/passkeys": (404, Code.PASSKEY_DISABLED, "Passkeys are disabled"),
     "/sso": (404, Code.SAML_PROVIDER_DISABLED, "SAML 2.0 is disabled"),
 }
 _ADMIN = ("/admin", "/invite")
 _METHODS = (HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE)
 _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
-    (HttpMethod.GET,): ["/health", "/settings", "/.well-known/jwks.json", "/.well-known/openid-configuration"],
-    (HttpMethod.POST,): ["/signup", "/token", "/logout"],
+    (HttpMethod.GET,): [
+        "/health",
+        "/settings",
+        "/.well-known/jwks.json",
+        "/.well-known/openid-configuration",
+        "/passkeys",
+    ],
+    (HttpMethod.POST,): [
+        "/signup",
+        "/token",
+        "/logout",
+        "/passkeys/registration/options",
+        "/passkeys/registration/verify",
+        "/passkeys/authentication/options",
+        "/passkeys/authentication/verify",
+    ],
     (HttpMethod.GET, HttpMethod.PUT): ["/user"],
+    (HttpMethod.PATCH, HttpMethod.DELETE): ["/passkeys/{passkey_id:str}"],
 }
 
 

@@ -33,7 +33,7 @@ class SignInController(Controller):
         if not data.password:
             raise ValidationFailed("password: Signup requires a valid password")
         service = caller.kit.get(AuthService)
-        return _granted(await service.grant_by_sign_up(caller, email, data.password, data.data or {}))
+        return granted(await service.grant_by_sign_up(caller, email, data.password, data.data or {}))
 
     @post("/token", status_code=200)
     async def token(
@@ -41,11 +41,11 @@ class SignInController(Controller):
     ) -> Response[SessionObject] | Response[bytes]:
         """Begin a session with a password (`grant_type=password`), or go on with one (`refresh_token`)."""
         if grant_type == "password":
-            return _granted(await _sign_in(caller, data))
+            return granted(await _sign_in(caller, data))
         if grant_type == "refresh_token":
             if not data.refresh_token:
                 raise RefreshTokenRequired
-            return _granted(await caller.kit.get(AuthService).grant_by_refresh(caller, data.refresh_token))
+            return granted(await caller.kit.get(AuthService).grant_by_refresh(caller, data.refresh_token))
         if grant_type in GRANTS:
             return refusal(request, *GRANTS[grant_type])
         raise UnsupportedGrant
@@ -68,7 +68,8 @@ def _address(email: str | None, phone: str | None) -> str | None:
     return email or None
 
 
-def _granted(grant: Grant) -> Response[SessionObject]:
+def granted(grant: Grant) -> Response[SessionObject]:
+    """Hand a session out, telling of it in headers too."""
     headers = {
         "sb-auth-user-id": str(grant.session.user.id),
         "sb-auth-session-id": str(grant.session_id),
