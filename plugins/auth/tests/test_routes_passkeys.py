@@ -276,3 +276,24 @@ def test_the_origins_of_pages_and_apps() -> None:
     pages = ("https://app.example.org:8443", "https://example.org", "https://api.example.org")
     assert origins(made) == (*pages, app)
     assert origins(AuthSettings(site_url="", external_url="nowhere")) == ()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"android_apps": {"org.example.app": [PRINT.lower()]}, "apple_apps": ["ABCDE12345.org.example.app"]}, {}],
+    ids=["set", "left out"],
+)
+async def test_what_phones_read_at_the_root(web: Web, settings: dict[str, Any]) -> None:
+    async with web() as client:
+        client.base_url = httpx.URL("http://test")
+        android = await client.get("/.well-known/assetlinks.json")
+        apple = await client.get("/.well-known/apple-app-site-association")
+    if not settings:
+        assert (android.status_code, apple.status_code) == (404, 404)
+        assert android.headers["content-type"] == "application/problem+json"
+        return
+    assert android.headers["content-type"] == apple.headers["content-type"] == "application/json"
+    target = {"namespace": "android_app", "package_name": "org.example.app", "sha256_cert_fingerprints": [PRINT]}
+    assert [one["target"] for one in android.json()] == [target]
+    assert "delegate_permission/common.get_login_creds" in android.json()[0]["relation"]
+    assert apple.json() == {"webcredentials": {"apps": ["ABCDE12345.org.example.app"]}}
