@@ -1,5 +1,8 @@
 """A served kit, killed at the end whatever happened."""
 
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,3 +31,14 @@ def launch(tmp_path: Path, database: DatabaseSettings) -> Iterator[Callable[...,
     yield make
     for server in made:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def clients() -> Path:
+    """Install the clients once."""
+    folder = Path(__file__).parent / "clients"
+    if not (folder / "node_modules").is_dir():
+        if shutil.which("npm") is None and not os.environ.get("CI"):
+            pytest.skip("npm is not installed; CI has it")
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], cwd=folder, check=True, timeout=300)
+    return folder

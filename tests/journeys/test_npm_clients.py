@@ -19,14 +19,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="session")
-def clients() -> Path:
-    """Install the clients once."""
-    if not (CLIENTS / "node_modules").is_dir():
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], cwd=CLIENTS, check=True, timeout=300)
-    return CLIENTS
-
-
 def node(folder: Path, script: str, *arguments: str) -> None:
     """Run a script; it asserts by itself."""
     done = subprocess.run(

@@ -8,7 +8,15 @@ from corekit.context import Context
 from corekit.data.base import to_micros
 from corekit_auth.factors import abandoned
 from corekit_auth.failures import STALE
-from corekit_auth.models import ChallengeRow, FactorRow, FailureRow, FlowStateRow, OneTimeTokenRow, RevocationRow
+from corekit_auth.models import (
+    ChallengeRow,
+    FactorRow,
+    FailureRow,
+    FlowStateRow,
+    OneTimeTokenRow,
+    PasskeyChallengeRow,
+    RevocationRow,
+)
 from corekit_auth.settings import AuthSettings
 
 _MARGIN = timedelta(hours=1)
@@ -24,3 +32,4 @@ async def prune(ctx: Context, settings: AuthSettings) -> None:
     await ctx.session.execute(delete(FailureRow).where(FailureRow.blocked_until < stale))
     await ctx.session.execute(delete(FactorRow).where(abandoned(ctx)))
     await ctx.session.execute(delete(ChallengeRow).where(ChallengeRow.expires_at < ctx.now()))
+    await ctx.session.execute(delete(PasskeyChallengeRow).where(PasskeyChallengeRow.expires_at < ctx.now()))

@@ -25,6 +25,7 @@ from corekit_auth.objects import Grant, UserObject
 from corekit_auth.one_time import OneTime
 from corekit_auth.own_sessions import OwnSessions
 from corekit_auth.parts import Parts
+from corekit_auth.passkeys import Passkeys
 from corekit_auth.phones import normal_phone
 from corekit_auth.purposes import DIRECTORY
 from corekit_auth.recovery import RecoveryCodes
@@ -77,6 +78,7 @@ class AuthService(Auth):
         self.factors = Factors(parts)
         self.recovery_codes = RecoveryCodes(parts)
         self.social = Social(parts)
+        self.passkeys = Passkeys(parts)
 
     async def sign_up(self, caller: Caller, *, email: str, password: str) -> TokenPair:
         """Make an account whose address is confirmed at once, and sign it in.

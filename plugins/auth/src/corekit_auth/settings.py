@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from corekit.errors import ConfigError
 from corekit.settings import Secret
+from corekit_auth.origins import check_sites
 from corekit_auth.profiles import SUPABASE
 from corekit_auth.providers import Provider
 from corekit_auth.rates import Rates
@@ -83,7 +84,9 @@ class AuthSettings(Rates, frozen=True, kw_only=True):
     challenge_ttl: float = 300
     rp_id: str = ""  # left out: localhost in dev
     rp_name: str = "corekit"
-    rp_origins: Sequence[str] = ()
+    rp_origins: Sequence[str] = ()  # beside those of site_url and external_url
+    android_apps: Mapping[str, Sequence[str]] = {}  # package → SHA-256 fingerprints of its signing certificates
+    apple_apps: Sequence[str] = ()  # <team id>.<bundle id>
     passkey_user_verification: Literal["required", "preferred"] = "required"
     passkey_aal: Literal[1, 2] = 2
 
@@ -175,5 +178,8 @@ class AuthSettings(Rates, frozen=True, kw_only=True):
             raise ConfigError(f"[auth] rp_id is required in {env}: the domain to which passkeys are bound")
         if self.rp_id.replace(".", "").isdigit() or ":" in self.rp_id:
             raise ConfigError("[auth] rp_id must be a domain: passkeys are not bound to IP addresses")
+        if self.passkey_aal == 2 and self.passkey_user_verification != "required":  # noqa: PLR2004  # the level's name
+            raise ConfigError('[auth] passkey_aal = 2 needs passkey_user_verification = "required"')
+        check_sites(self)
         for name, provider in self.social.items():
             provider.check(name)

@@ -88,6 +88,15 @@ class Throttle:
         """
         await self._hit(caller, "token", address_key(caller.client.address))
 
+    async def passkey(self, caller: Caller) -> None:
+        """Charge the question for a passkey, or an answer to it.
+
+        Raises:
+            OverRequestRate: telling when to come again.
+
+        """
+        await self._hit(caller, "passkey", address_key(caller.client.address))
+
     async def forged(self, caller: Caller) -> None:
         """Charge a refresh token that failed its MAC; genuine ones are never charged to an address.
 

@@ -37,6 +37,16 @@ from corekit_auth.errors.factors import (
     WebauthnFactorUnusable,
 )
 from corekit_auth.errors.keys import HookTimeout, HookTimeoutAtRefresh, KeyNotFound
+from corekit_auth.errors.passkeys import (
+    AnonymousHasNoPasskeys,
+    CredentialExists,
+    PasskeyChallengeExpired,
+    PasskeyChallengeNotFound,
+    PasskeyDisabled,
+    PasskeyNotFound,
+    PasskeyNotVerified,
+    TooManyPasskeys,
+)
 from corekit_auth.errors.sessions import (
     AnonymousDisabled,
     BadJwt,
@@ -91,6 +101,7 @@ __all__ = [
     "Aal2Needed",
     "AnonymousDisabled",
     "AnonymousHasNoFactors",
+    "AnonymousHasNoPasskeys",
     "AuthProblem",
     "BadCodeVerifier",
     "BadIdToken",
@@ -101,6 +112,7 @@ __all__ = [
     "BannedAtSignIn",
     "ChallengeExpired",
     "Code",
+    "CredentialExists",
     "CurrentPasswordInvalid",
     "CurrentPasswordRequired",
     "EmailDisabled",
@@ -131,6 +143,11 @@ __all__ = [
     "OverEmailRate",
     "OverRequestRate",
     "Overloaded",
+    "PasskeyChallengeExpired",
+    "PasskeyChallengeNotFound",
+    "PasskeyDisabled",
+    "PasskeyNotFound",
+    "PasskeyNotVerified",
     "PhoneDisabled",
     "PhoneExists",
     "PhoneFactorDisabled",
@@ -151,6 +168,7 @@ __all__ = [
     "SingleIdentity",
     "StaleSignIn",
     "TooManyFactors",
+    "TooManyPasskeys",
     "TotpDisabled",
     "UnconfirmedAddress",
     "UnenrollNeedsAal2",

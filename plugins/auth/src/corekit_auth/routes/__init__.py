@@ -13,10 +13,12 @@ from corekit_auth.routes.deadline import Deadline
 from corekit_auth.routes.envelope import HANDLERS
 from corekit_auth.routes.factors import FactorsController
 from corekit_auth.routes.others import others
+from corekit_auth.routes.passkeys import PasskeysController
 from corekit_auth.routes.sessions import SessionController
 from corekit_auth.routes.sign_in import SignInController
 from corekit_auth.routes.social import IdentitiesController, SocialController
 from corekit_auth.routes.user import UserController
+from corekit_auth.routes.well_known import WellKnownController
 from corekit_auth.settings import AuthSettings
 
 _BODY_MAX = 1 << 20
@@ -34,6 +36,7 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
                 CodesController,
                 FactorsController,
                 IdentitiesController,
+                PasskeysController,
                 SessionController,
                 SignInController,
                 SocialController,
@@ -46,5 +49,8 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
             middleware=[Deadline(settings.request_timeout)],
             request_max_body_size=_BODY_MAX,
             tags=["auth"],
-        )
+        ),
+        Router(
+            "/", route_handlers=[WellKnownController], guards=[public("phones read it for everybody")], tags=["auth"]
+        ),
     ]

@@ -55,6 +55,7 @@ class AboutController(Controller):
             external={name: on.get(name, False) for name in (*known, *(name for name in on if name not in known))},
             disable_signup=not service.sign_up_open(),
             mailer_autoconfirm=service.settings.autoconfirm(env),
+            passkeys_enabled=service.settings.passkeys,
         )
 
     @get("/.well-known/jwks.json", cache_control=CacheControlHeader(public=True, max_age=600))

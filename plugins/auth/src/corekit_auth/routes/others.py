@@ -20,7 +20,6 @@ GRANTS: dict[str, Answer] = {
 }
 _OFF: Answer = (404, Code.FEATURE_DISABLED, FeatureDisabled.title)
 _DISABLED: dict[str, Answer] = {
-    "/passkeys": (404, Code.PASSKEY_DISABLED, "Passkeys are disabled"),
     "/sso": (404, Code.SAML_PROVIDER_DISABLED, "SAML 2.0 is disabled"),
 }
 _ADMIN = ("/admin", "/invite")
@@ -38,6 +37,7 @@ _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
         "/admin/x/limits",
         "/admin/users/{user_id:str}/factors",
         "/admin/users/{user_id:str}/passkeys",
+        "/passkeys",
     ],
     (HttpMethod.POST,): [
         "/signup",
@@ -51,6 +51,10 @@ _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
         "/factors",
         "/factors/{factor_id:str}/challenge",
         "/factors/{factor_id:str}/verify",
+        "/passkeys/registration/options",
+        "/passkeys/registration/verify",
+        "/passkeys/authentication/options",
+        "/passkeys/authentication/verify",
         "/x/recovery-codes",
         "/x/recovery-codes/verify",
     ],
@@ -64,6 +68,7 @@ _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
     (HttpMethod.GET, HttpMethod.PUT, HttpMethod.DELETE): ["/admin/users/{user_id:str}"],
     (HttpMethod.PUT, HttpMethod.DELETE): ["/admin/users/{user_id:str}/factors/{factor_id:str}"],
     (HttpMethod.GET, HttpMethod.PUT): ["/user"],
+    (HttpMethod.PATCH, HttpMethod.DELETE): ["/passkeys/{passkey_id:str}"],
 }
 
 
