@@ -1,5 +1,6 @@
 """Taking over a Supabase project: COPY and INSERT forms, twice, dry, and with rows that cannot be taken."""
 
+import asyncio
 import os
 from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
@@ -9,6 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from argon2 import PasswordHasher
+from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from corekit import Caller, Corekit
+from corekit.cli.main import cli
 from corekit.errors import Conflict, Invalid
 from corekit_auth import refresh_tokens
 from corekit_auth.importing import Importing
@@ -217,6 +220,33 @@ async def test_a_project_moves(
     assert (refreshed.session_id, refreshed.counter) == (SESSION, 8)
     actor = await service.authenticate(refreshed.session.access_token)
     assert getattr(actor, "proof", None).aal == 2  # type: ignore[union-attr]
+
+
+async def test_an_operator_takes_it_over(
+    kit: Corekit, tables: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`corekit auth import-supabase`, first to see what would happen."""
+    (tmp_path / "corekit.toml").write_text('[kit]\nplugins = ["auth"]\n', "utf-8")
+    (tmp_path / "dump.sql").write_text(dump(copied), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    if kit.database.dialect == "postgresql":
+        pytest.skip("the commands do alike on each database; this one needs its roles in a file")
+    place = ["--database", kit.database.settings.url, "--data-dir", str(tmp_path), "--db-key", key_text()]
+
+    async def run(*options: str) -> Result:
+        return await asyncio.to_thread(
+            CliRunner().invoke, cli, ["auth", "import-supabase", "dump.sql", *options, *place]
+        )
+
+    dry = await run("--dry-run")
+    assert dry.exit_code == 0, dry.output
+    assert "auth.users: 2 read, 1 skipped" in dry.stdout
+    assert await tables.read("SELECT id FROM auth_users") == []
+    real = await run()
+    assert "auth.users: 2 read, 1 taken, 0 there already, 1 skipped" in real.stdout
+    assert f"skipped auth.users {BOB}: encrypted_password" in real.stdout
+    assert "example.org" not in real.output
+    assert "0 taken, 1 there already" in (await run()).stdout
 
 
 async def test_without_the_key_what_is_encrypted_stays_behind(caller: Caller, tmp_path: Path) -> None:

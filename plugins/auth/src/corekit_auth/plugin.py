@@ -90,9 +90,9 @@ class AuthPlugin(Plugin[AuthSettings]):
     @classmethod
     def commands(cls) -> Sequence[Any]:
         """Return `corekit auth …`."""
-        from corekit_auth.commands import keys, user  # noqa: PLC0415  # only the command line needs them
+        from corekit_auth.commands import import_supabase, keys, user  # noqa: PLC0415  # only the command line needs them
 
-        return [keys, user]
+        return [import_supabase, keys, user]
 
     def routes(self) -> Sequence[Any]:
         """Return the routes below the prefix."""

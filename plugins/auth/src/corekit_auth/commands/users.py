@@ -7,14 +7,12 @@ from uuid import UUID
 import click
 from msgspec import UNSET
 
-from corekit.cli.options import load, run
 from corekit.context import Caller, Context
-from corekit.errors import ConfigError, Problem
 from corekit.kit import Corekit
 from corekit_auth.admin import Admin
 from corekit_auth.closing import Closing
 from corekit_auth.commands.keys import configured
-from corekit_auth.commands.work import Options
+from corekit_auth.commands.work import Options, at
 from corekit_auth.drafts import AccountDraft, account_id
 from corekit_auth.errors import NoSuchUser
 from corekit_auth.hashing import Hasher
@@ -92,27 +90,17 @@ async def _found(ctx: Context, parts: Parts, who: str) -> UUID:
 
 
 def _work(options: Options, verb: Callable[[Caller, Parts], Awaitable[T]]) -> T:
-    """Do `verb` on the database of a configuration, beside whatever servers run; what it refuses is a ConfigError."""
-    kit = Corekit.load(load(*options))
-    plugin = next((plugin for plugin in kit.plugins if isinstance(plugin, AuthPlugin)), None)
-    if plugin is None:
-        raise ConfigError("auth is not among the enabled plugins; add it to [kit] plugins")
-    settings, send_code = plugin.settings, plugin.send_code
-    kit.load_keyring()
+    """Do `verb` with what the nouns of auth are made of; what it refuses is a ConfigError."""
 
-    async def done() -> T:
-        hasher = Hasher(settings)
+    async def done(kit: Corekit, plugin: AuthPlugin) -> T:
+        settings, hasher = plugin.settings, Hasher(plugin.settings)
         try:
-            async with kit.database:
-                await kit.schema.demand_current()
-                revocations = Revocations(kit, settings)
-                keys = await Keys.load(kit)
-                parts = Parts.of(kit, settings, keys=keys, hasher=hasher, revocations=revocations, send_code=send_code)
-                return await verb(kit.caller().system(ADMIN), parts)
+            keys, revocations = await Keys.load(kit), Revocations(kit, settings)
+            parts = Parts.of(
+                kit, settings, keys=keys, hasher=hasher, revocations=revocations, send_code=plugin.send_code
+            )
+            return await verb(kit.caller().system(ADMIN), parts)
         finally:
             hasher.close()
 
-    try:
-        return run(done())
-    except Problem as problem:
-        raise ConfigError(str(problem)) from None
+    return at(options, done)

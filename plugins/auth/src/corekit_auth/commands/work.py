@@ -1,4 +1,4 @@
-"""How a command of auth does its work: in one context of a purpose, beside whatever servers run."""
+"""How a command of auth does its work: on the database of a configuration, beside whatever servers run."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -8,10 +8,35 @@ from corekit.cli.options import load, run
 from corekit.context import Context
 from corekit.errors import ConfigError, Problem
 from corekit.kit import Corekit
+from corekit_auth.plugin import AuthPlugin
 from corekit_auth.settings import AuthSettings
 
 T = TypeVar("T")
 Options = tuple[Path | None, str | None, str | None, Path | None]
+
+
+def at(options: Options, verb: Callable[[Corekit, AuthPlugin], Awaitable[T]]) -> T:
+    """Do `verb` with a kit whose database alone is open.
+
+    Raises:
+        ConfigError: auth is not enabled there, or refuses what it was asked.
+
+    """
+    kit = Corekit.load(load(*options))
+    plugin = next((plugin for plugin in kit.plugins if isinstance(plugin, AuthPlugin)), None)
+    if plugin is None:
+        raise ConfigError("auth is not among the enabled plugins; add it to [kit] plugins")
+    kit.load_keyring()
+
+    async def done() -> T:
+        async with kit.database:
+            await kit.schema.demand_current()
+            return await verb(kit, plugin)
+
+    try:
+        return run(done())
+    except Problem as problem:
+        raise ConfigError(str(problem)) from None
 
 
 def work(
@@ -21,25 +46,10 @@ def work(
     *,
     readonly: bool = False,
 ) -> T:
-    """Do `verb` on the database of a configuration.
+    """Do `verb` in one context of a purpose (ConfigError, as `at`)."""
 
-    Raises:
-        ConfigError: auth is not enabled there, or refuses what it was asked.
+    async def done(kit: Corekit, plugin: AuthPlugin) -> T:
+        async with kit.caller().system(purpose).begin(readonly=readonly) as ctx:
+            return await verb(ctx, plugin.settings)
 
-    """
-    kit = Corekit.load(load(*options))
-    settings = next((plugin.settings for plugin in kit.plugins if plugin.name == "auth"), None)
-    if not isinstance(settings, AuthSettings):
-        raise ConfigError("auth is not among the enabled plugins; add it to [kit] plugins")
-    kit.load_keyring()
-
-    async def done() -> T:
-        async with kit.database:
-            await kit.schema.demand_current()
-            async with kit.caller().system(purpose).begin(readonly=readonly) as ctx:
-                return await verb(ctx, settings)
-
-    try:
-        return run(done())
-    except Problem as problem:
-        raise ConfigError(str(problem)) from None
+    return at(options, done)
