@@ -136,6 +136,7 @@ async def test_the_hooks_of_new_accounts_are_asked(
     database: DatabaseSettings, tmp_path: Path, clock: FakeClock, settings: dict[str, Any], standin: Any
 ) -> None:
     tables = {"auth": settings, "jobs": {"worker": False}}
+    Picky.seen.clear()
     plugins = [AuthPlugin(), Picky()]
     async with make_kit(plugins, database=database, tmp_path=tmp_path, clock=clock, settings=tables) as kit:
         service, caller = kit.get(AuthService), kit.caller()
