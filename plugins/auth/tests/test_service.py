@@ -118,5 +118,6 @@ def test_every_purpose_says_what_for() -> None:
         "auth.directory",
         "auth.import",
         "auth.send-code",
+        "auth.admin",
     }
     assert all(sentence.endswith(".") for sentence in PURPOSES.values())

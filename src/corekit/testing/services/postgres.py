@@ -55,10 +55,10 @@ class PostgresServer(Server):
         )
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """Make a fresh database; yields its URL, of the administrator."""
+    def database(self, template: str = "template1") -> Iterator[str]:
+        """Make a fresh database, or a copy of another to which nobody is connected; yields its administrator's URL."""
         name = f"corekit_{uuid4().hex}"
-        asyncio.run(self._run(f'CREATE DATABASE "{name}"'))
+        asyncio.run(self._run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
         try:
             yield self._named(name)
         finally:
