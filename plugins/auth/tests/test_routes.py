@@ -252,7 +252,7 @@ async def test_an_expired_session_is_named(web: Web, signed_up: Grant, clock: Fa
         ("", 400, "invalid_credentials", "unsupported_grant_type"),
         ("client_credentials", 400, "invalid_credentials", "unsupported_grant_type"),
         ("pkce", 400, "validation_failed", "auth_code"),
-        ("id_token", 400, "provider_disabled", "not enabled"),
+        ("id_token", 400, "validation_failed", "id_token"),
         ("web3", 422, "web3_provider_disabled", "disabled"),
     ],
 )

@@ -6,7 +6,7 @@ from corekit_auth.errors.base import AuthProblem, Code
 class KeyNotFound(AuthProblem):
     """A signing or service key that does not exist."""
 
-    slug, status, code, title, error = "auth-key-not-found", 404, 104, "There is no such key", Code.UNKNOWN
+    slug, status, code, title, error = "auth-key-not-found", 404, 104, "There is no such key", Code.VALIDATION_FAILED
 
 
 class HookTimeout(AuthProblem):
