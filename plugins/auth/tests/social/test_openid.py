@@ -36,7 +36,8 @@ def issuer() -> Iterator[str]:
         subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], cwd=FOLDER, check=True, timeout=300)
     port = str(free_port())
     command = ["node", "provider.mjs", port, REDIRECT]
-    with subprocess.Popen(command, cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=FOLDER, text=True, **pipes) as process:
         try:
             assert process.stdout is not None
             while "listening" not in (line := process.stdout.readline()):

@@ -31,3 +31,4 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   }),
 });
 provider.listen(Number(port), "127.0.0.1", () => console.log("listening"));
+process.stdin.resume().on("end", () => process.exit()); // with whoever started it
