@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
-from typing import Any, Protocol, get_type_hints
+from typing import Any, ClassVar, Protocol, get_type_hints
 
 from corekit.errors import PluginError
 from corekit.events import Event, listened, tag_of
@@ -100,10 +100,8 @@ def _by_name(plugins: Iterable[Plugin[Any]]) -> dict[str, Plugin[Any]]:
 class Bearer(Protocol):
     """Who has marked methods: a plugin, or a part of the core."""
 
-    @property
-    def name(self) -> str:
-        """What the handlers' names begin with."""
-        ...
+    name: ClassVar[str]
+    """What the handlers' names begin with."""
 
 
 def handlers_of(plugins: Iterable[Bearer]) -> Handlers:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -87,7 +87,7 @@ class SqlAudit(Audit):
 class AuditUpkeep:
     """Deletes entries whose time is over."""
 
-    name = "corekit"
+    name: ClassVar[str] = "corekit"
 
     def __init__(self, settings: AuditSettings) -> None:
         self._keep_days = settings.keep_days

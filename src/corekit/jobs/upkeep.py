@@ -1,6 +1,7 @@
 """The core's own schedule."""
 
 from datetime import timedelta
+from typing import ClassVar
 
 from sqlalchemy import delete
 
@@ -15,7 +16,7 @@ REMEMBERED = timedelta(days=30)  # how long after it an event may be delivered a
 class Upkeep:
     """Keeps the core's tables as small as what they still say."""
 
-    name = "corekit"
+    name: ClassVar[str] = "corekit"
 
     @schedule("17 3 * * *", tag="corekit.forget_handled", purpose=PURPOSE)
     async def forget_handled(self, ctx: Context) -> None:

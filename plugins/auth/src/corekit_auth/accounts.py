@@ -107,7 +107,7 @@ class Accounts:
     async def _hashed(
         self, caller: Caller, seen: Account, changes: Changes, email: str, metadata: Mapping[str, Any]
     ) -> str:
-        password = self._rules.check(changes.password or "", email, metadata)
+        password = await self._rules.demand(changes.password or "", email, metadata)
         stored, current = seen.user.password_hash, changes.current_password
         if stored is not None and self._settings.demand_current_password and not self._recovering(caller, seen):
             if not current:

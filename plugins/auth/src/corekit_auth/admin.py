@@ -106,7 +106,7 @@ class Admin:
             return draft.password_hash
         if not draft.password:
             return None
-        return await self._hasher.hash(self._rules.check(draft.password, email, names))
+        return await self._hasher.hash(await self._rules.demand(draft.password, email, names))
 
     def _new(self, caller: Caller, draft: AccountDraft) -> UserRow:
         now = caller.kit.clock.now()

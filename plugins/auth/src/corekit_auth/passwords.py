@@ -6,6 +6,7 @@ from importlib import resources
 from typing import Any
 
 from corekit_auth.errors import ValidationFailed, WeakPassword
+from corekit_auth.pwned import Pwned
 from corekit_auth.settings import AuthSettings
 
 LONGEST = 256
@@ -16,10 +17,29 @@ class PasswordRules:
     """The rules of `[auth]`; no composition rules, no truncation, no expiry (NIST SP 800-63B-4 §3.1.1.2)."""
 
     def __init__(self, settings: AuthSettings) -> None:
+        self._pwned = Pwned(settings.hibp_url) if settings.hibp else None
         self._shortest = settings.password_min
         self._checks = settings.password_checks
         self._product = {word.casefold() for word in settings.product_words}
         self._common = _common() if settings.password_checks else frozenset()
+
+    async def demand(self, password: str, email: str, metadata: Mapping[str, Any]) -> str:
+        """Do what `check` does, and ask whether the password was leaked where `hibp` is on; no context may be open.
+
+        Raises:
+            WeakPassword: with `weak_password.reasons`: length, common, context, pwned.
+            ValidationFailed: it is too long.
+
+        """
+        password = self.check(password, email, metadata)
+        if self._pwned is not None and await self._pwned.found(password):
+            raise WeakPassword(self._message(["pwned"]), weak_password={"reasons": ["pwned"]})
+        return password
+
+    async def close(self) -> None:
+        """Close the connections to who knows of leaks."""
+        if self._pwned is not None:
+            await self._pwned.close()
 
     def check(self, password: str, email: str, metadata: Mapping[str, Any]) -> str:
         """Return a new password in the form in which it is hashed.
@@ -53,6 +73,7 @@ class PasswordRules:
             "length": f"it must have at least {self._shortest} characters",
             "common": "it is one of the most used passwords",
             "context": "it is your address or name, or ours",
+            "pwned": "it is known to be in a leak",
         }
         return f"Password is too weak: {', '.join(said[reason] for reason in reasons)}"
 

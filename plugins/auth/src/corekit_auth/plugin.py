@@ -60,7 +60,7 @@ class AuthPlugin(Plugin[AuthSettings]):
         try:
             yield
         finally:
-            await self._service.social.close()
+            await self._service.close()
             self._service = None
             await revocations.stop()
             hasher.close()

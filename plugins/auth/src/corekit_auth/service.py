@@ -13,6 +13,7 @@ from corekit_auth.admin import Admin
 from corekit_auth.admin_factors import AdminFactors
 from corekit_auth.admission import Admission
 from corekit_auth.anonymous import Anonymous
+from corekit_auth.captcha import Captcha, SiteVerify
 from corekit_auth.closing import Closing
 from corekit_auth.errors import EmailNotConfirmed, UserNotFound, ValidationFailed
 from corekit_auth.factors import Factors
@@ -23,6 +24,7 @@ from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
 from corekit_auth.objects import Grant, UserObject
 from corekit_auth.one_time import OneTime
+from corekit_auth.outside import Outside
 from corekit_auth.own_sessions import OwnSessions
 from corekit_auth.parts import Parts
 from corekit_auth.passkeys import Passkeys
@@ -78,7 +80,15 @@ class AuthService(Auth):
         self.factors = Factors(parts)
         self.recovery_codes = RecoveryCodes(parts)
         self.social = Social(parts)
+        self._outside = Outside(kit.clock)
+        self.captcha: Captcha = SiteVerify(settings, self._outside)
         self.passkeys = Passkeys(parts)
+
+    async def close(self) -> None:
+        """Close the connections to other people's servers."""
+        await self.social.close()
+        await self._outside.close()
+        await self.parts.rules.close()
 
     async def sign_up(self, caller: Caller, *, email: str, password: str) -> TokenPair:
         """Make an account whose address is confirmed at once, and sign it in.

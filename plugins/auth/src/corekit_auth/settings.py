@@ -51,8 +51,10 @@ class AuthSettings(Rates, frozen=True, kw_only=True):
     manual_linking: bool = False
     social: Mapping[str, Provider] = {}
     hibp: bool = False
+    hibp_url: str = "https://api.pwnedpasswords.com"
     captcha: Literal["", "hcaptcha", "turnstile"] = ""
     captcha_secret: Secret | None = None
+    captcha_url: str = ""  # left out: the provider's own
     verify_page: bool = False
     mailer_autoconfirm: bool | None = None
     phone_autoconfirm: bool | None = None

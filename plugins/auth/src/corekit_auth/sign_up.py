@@ -47,7 +47,7 @@ class SignUp:
             raise SignupDisabled
         email = normal_email(email)
         metadata = self._users.checked_metadata(metadata)
-        password = self._rules.check(password, email, metadata)
+        password = await self._rules.demand(password, email, metadata)
         trusted = self._settings.autoconfirm(caller.kit.env)
         if not trusted:
             await self._throttle.mail_to(caller, email)

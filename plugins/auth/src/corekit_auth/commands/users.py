@@ -99,7 +99,10 @@ def _work(options: Options, verb: Callable[[Caller, Parts], Awaitable[T]]) -> T:
             parts = Parts.of(
                 kit, settings, keys=keys, hasher=hasher, revocations=revocations, send_code=plugin.send_code
             )
-            return await verb(kit.caller().system(ADMIN), parts)
+            try:
+                return await verb(kit.caller().system(ADMIN), parts)
+            finally:
+                await parts.rules.close()
         finally:
             hasher.close()
 

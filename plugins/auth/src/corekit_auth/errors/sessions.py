@@ -207,6 +207,13 @@ class FeatureDisabled(AuthProblem):
     title = "This feature is disabled"
 
 
+class CaptchaFailed(AuthProblem):
+    """A form whose sender did not solve the captcha."""
+
+    slug, status, error = "auth-captcha-failed", 400, Code.CAPTCHA_FAILED
+    title = "captcha protection: request disallowed"
+
+
 class OverRequestRate(AuthProblem):
     """Too many requests from one address, or failures on one account; `retry_after` is in seconds."""
 

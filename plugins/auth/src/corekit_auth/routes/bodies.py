@@ -12,7 +12,24 @@ from corekit_auth.settings import AuthSettings
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
-class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+class Security(msgspec.Struct, frozen=True):
+    """What guards a form against programs."""
+
+    captcha_token: str = ""
+
+
+class Guarded(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that carries the answer to a captcha, where one is asked for."""
+
+    gotrue_meta_security: Security = Security()
+
+    @property
+    def captcha(self) -> str:
+        """The answer to the captcha."""
+        return self.gotrue_meta_security.captcha_token
+
+
+class Challenge(Guarded, frozen=True, kw_only=True):
     """The PKCE half of a body; it says nothing where an address counts as confirmed at once, but must fit."""
 
     code_challenge: str | None = None
@@ -47,7 +64,7 @@ class SignUpBody(Challenge, frozen=True, kw_only=True):
     data: dict[str, Any] | None = None
 
 
-class TokenBody(msgspec.Struct, frozen=True, kw_only=True):
+class TokenBody(Guarded, frozen=True, kw_only=True):
     """Body of a token request; each grant reads its own members."""
 
     email: str | None = None
@@ -86,7 +103,7 @@ class OtpBody(Challenge, frozen=True, kw_only=True):
     data: dict[str, Any] | None = None
 
 
-class ResendBody(msgspec.Struct, frozen=True, kw_only=True):
+class ResendBody(Guarded, frozen=True, kw_only=True):
     """Body of a wish for the same mail again."""
 
     type: str

@@ -14,7 +14,7 @@ from corekit_auth.one_time import HALF, Followed
 from corekit_auth.routes.bodies import OtpBody, ResendBody, VerifyBody, address_of
 from corekit_auth.routes.envelope import Asked
 from corekit_auth.routes.locale import in_locale
-from corekit_auth.routes.sign_in import granted
+from corekit_auth.routes.sign_in import captcha, granted
 from corekit_auth.routes.user import signed_in
 from corekit_auth.service import AuthService
 
@@ -32,6 +32,7 @@ class CodesController(Controller):
     ) -> dict[str, str]:
         """Send a code and link with which one signs in."""
         service, route = caller.kit.get(AuthService), request.url.path.rpartition("/")[2]
+        await captcha(request, caller, data)
         await service.one_time.otp(
             in_locale(request, caller),
             _email(data.email, data.phone),
@@ -49,6 +50,7 @@ class CodesController(Controller):
     ) -> dict[str, str]:
         """Send a code and link with which one sets a new password."""
         service, email = caller.kit.get(AuthService), _email(data.email, data.phone)
+        await captcha(request, caller, data)
         pkce = data.pkce(service.settings)
         await service.one_time.recover(in_locale(request, caller), email, pkce=pkce, redirect_to=redirect_to)
         return {}
@@ -59,6 +61,7 @@ class CodesController(Controller):
     ) -> dict[str, str]:
         """Send a confirmation once more."""
         one_time, email = caller.kit.get(AuthService).one_time, _email(data.email, data.phone)
+        await captcha(request, caller, data)
         await one_time.resend(in_locale(request, caller), data.type, email, redirect_to=redirect_to)
         return {}
 

@@ -13,7 +13,8 @@ from corekit_auth.errors import (
     ValidationFailed,
 )
 from corekit_auth.objects import Grant, SessionObject, UserObject
-from corekit_auth.routes.bodies import SignUpBody, TokenBody, address_of
+from corekit_auth.routes.admins import is_admin
+from corekit_auth.routes.bodies import Guarded, SignUpBody, TokenBody, address_of
 from corekit_auth.routes.envelope import Asked, refusal
 from corekit_auth.routes.locale import in_locale
 from corekit_auth.routes.others import GRANTS
@@ -31,6 +32,7 @@ class SignInController(Controller):
         """Make an account: with its first session, or, where its address is to be confirmed, without one."""
         email = address_of(data.email, data.phone)
         service = caller.kit.get(AuthService)
+        await captcha(request, caller, data)
         if email is None:
             return granted(await service.anonymous.sign_up(caller, data.data or {}))
         if not data.password:
@@ -51,6 +53,7 @@ class SignInController(Controller):
     ) -> Response[SessionObject] | Response[bytes]:
         """Begin a session with a password (`grant_type=password`), or go on with one (`refresh_token`)."""
         if grant_type == "password":
+            await captcha(request, caller, data)
             return granted(await _sign_in(caller, data))
         if grant_type == "refresh_token":
             if not data.refresh_token:
@@ -66,6 +69,13 @@ class SignInController(Controller):
         if grant_type in GRANTS:
             return refusal(request, *GRANTS[grant_type])
         raise UnsupportedGrant
+
+
+async def captcha(request: Asked, caller: Caller, data: Guarded) -> None:
+    """Ask for the captcha, where it is on; a service that shows its key needs none (CaptchaFailed)."""
+    service = caller.kit.get(AuthService)
+    if service.settings.captcha and not await is_admin(request, caller):
+        await service.captcha.demand(caller, data.captcha)
 
 
 async def _sign_in(caller: Caller, data: TokenBody) -> Grant:
