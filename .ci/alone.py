@@ -12,7 +12,8 @@ from typing import Any
 from unittest.mock import MagicMock
 
 from corekit import Corekit, Kit, Plugin, Settings
-from corekit.kit import BUILT_IN
+from corekit.contracts.audit import Audit
+from corekit.guard import Limits
 from corekit.web import create_app
 
 
@@ -44,7 +45,7 @@ async def main(name: str) -> None:
         raise SystemExit(f"this environment has other plugins too: {', '.join(sorted(strangers))}")
     plugin = entry.load()()
     with tempfile.TemporaryDirectory() as folder:
-        required = [contract for contract in plugin.requires if contract not in BUILT_IN]
+        required = [contract for contract in plugin.requires if contract not in (Limits, Audit)]
         async with Corekit([Fakes(required), plugin], data_dir=folder) as kit:
             paths = create_app(kit, lifespan=False).openapi_schema.to_schema()["paths"]
             print(f"{name} starts alone, with {len(paths)} paths")
