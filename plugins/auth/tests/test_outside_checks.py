@@ -141,3 +141,10 @@ async def test_a_captcha_that_nobody_checks_lets_nobody_in(
             key = await service.service_keys.issue(ctx, role="service_role", name="test", life=None)
         answer = await client.post("/signup", json=SIGN_UP, headers={"apikey": key.text})
         assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("guard", [None, {}, {"captcha_token": None}, {"captcha_token": ""}])
+async def test_clients_that_send_no_answer_are_understood(web: Any, guard: Any) -> None:
+    async with web() as client:
+        answer = await client.post("/signup", json=SIGN_UP | {"gotrue_meta_security": guard})
+    assert answer.status_code == 200, answer.text

@@ -15,18 +15,18 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 class Security(msgspec.Struct, frozen=True):
     """What guards a form against programs."""
 
-    captcha_token: str = ""
+    captcha_token: str | None = None
 
 
 class Guarded(msgspec.Struct, frozen=True, kw_only=True):
     """A body that carries the answer to a captcha, where one is asked for."""
 
-    gotrue_meta_security: Security = Security()
+    gotrue_meta_security: Security | None = None
 
     @property
     def captcha(self) -> str:
         """The answer to the captcha."""
-        return self.gotrue_meta_security.captcha_token
+        return (self.gotrue_meta_security and self.gotrue_meta_security.captcha_token) or ""
 
 
 class Challenge(Guarded, frozen=True, kw_only=True):
