@@ -69,7 +69,7 @@ async def test_what_is_off_says_so_in_both_forms(web: Web, method: str, path: st
     [
         "/admin/users",
         "/admin/x/users",
-        "/invite",
+        "/invite/nothing",
         "/admin",
         "/admin/users/1/x",
         "/admin/users/1/factors/2/3",

@@ -16,7 +16,7 @@ from corekit_auth.parts import Parts
 from corekit_auth.users import shared
 
 Sent = Literal["confirmation_sent_at", "recovery_sent_at", "reauthentication_sent_at"]
-_LINK_TYPES: dict[TokenKind, str] = {
+LINK_TYPES: dict[TokenKind, str] = {
     "confirmation": "signup",
     "invite": "invite",
     "recovery": "recovery",
@@ -133,7 +133,7 @@ class Composing:
 
     def _draft(self, flow: Flow, to: str, kind: TokenKind, made: Made, **more: str) -> Draft:
         redirect_to = flow.redirect_to or self._settings.site_url
-        link = self._mails.link(made.token_hash, _LINK_TYPES[kind], redirect_to, pkce=flow.pkce is not None)
+        link = self._mails.link(made.token_hash, LINK_TYPES[kind], redirect_to, pkce=flow.pkce is not None)
         minutes = max(1, round(self._codes.ttl(kind) / 60))
         values = {
             "token": made.token,
@@ -151,7 +151,7 @@ class Composing:
             token=made.token,
             token_hash=f"pkce_{made.token_hash}" if flow.pkce else made.token_hash,
             redirect_to=flow.redirect_to or self._settings.site_url,
-            email_action_type=_LINK_TYPES[kind],
+            email_action_type=LINK_TYPES[kind],
             site_url=self._settings.site_url,
             locale=flow.payload["locale"],
         )

@@ -81,7 +81,7 @@ class Confirming:
             raise Banned
         identities = await self._users.identities(ctx, user.id)
         if used.kind in {"email_change_current", "email_change_new"}:
-            return (user, identities) if await self._email_change.confirmed(ctx, user, identities) else None
+            return (user, identities) if await self._email_change.confirmed(ctx, user, identities, used.kind) else None
         if user.email_confirmed_at is None:
             await self._first(ctx, user, identities, used.kind)
         return user, identities

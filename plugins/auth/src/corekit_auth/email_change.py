@@ -8,10 +8,12 @@ from corekit.contracts.auth import EmailChanged
 from corekit.events import emit
 from corekit_auth.errors import EmailExists
 from corekit_auth.flows import Pkce
-from corekit_auth.models import IdentityRow, UserRow
+from corekit_auth.models import IdentityRow, TokenKind, UserRow
 from corekit_auth.parts import Parts
-from corekit_auth.sending import Sending
+from corekit_auth.sending import MAIL, Sending
 from corekit_auth.users import email_identity, email_identity_row
+
+_CURRENT, _NEW = 1, 2  # bits of `email_change_status`
 
 
 class EmailChange:
@@ -19,6 +21,7 @@ class EmailChange:
 
     def __init__(self, parts: Parts) -> None:
         self._codes = parts.codes
+        self._flows = parts.flows
         self._sending = Sending(parts)
         self._settings = parts.settings
         self._throttle = parts.throttle
@@ -42,16 +45,32 @@ class EmailChange:
         user.new_email, user.email_change_sent_at, user.email_change_status = email, ctx.now(), 0
         await self._sending.write(ctx, "email_change", email, pkce=pkce, redirect_to=redirect_to, user_id=user.id)
 
-    async def confirmed(self, ctx: Context, user: UserRow, identities: list[IdentityRow]) -> bool:
-        """Count a confirmation; tell whether it was the last one, and the address has moved.
+    async def arrange(self, ctx: Context, user: UserRow, email: str) -> None:
+        """Note the new address where an administrator makes the links; of one change both links stay good.
+
+        Raises:
+            EmailExists: it is another account's, or this one's already.
+
+        """
+        if await _taken(ctx, email):
+            raise EmailExists
+        # What a client began with a verifier ends here: these links lead to a session, not to its auth code.
+        await self._flows.spend(ctx, MAIL, f"email_change.{user.id.hex}")
+        user.email_change_sent_at = ctx.now()
+        if user.new_email != email:
+            user.new_email, user.email_change_status = email, 0
+            await self._codes.void(ctx, user.id, "email_change_current", "email_change_new")
+
+    async def confirmed(self, ctx: Context, user: UserRow, identities: list[IdentityRow], kind: TokenKind) -> bool:
+        """Note who confirmed, each once; tell whether it was the last one, and the address has moved.
 
         Raises:
             EmailExists: somebody else has taken it meanwhile.
 
         """
-        user.email_change_status += 1
-        needed = 2 if self._settings.double_email_change and user.email else 1
-        if user.email_change_status < needed or not user.new_email:
+        user.email_change_status |= _CURRENT if kind == "email_change_current" else _NEW
+        needed = _CURRENT | _NEW if self._settings.double_email_change and user.email else _NEW
+        if user.email_change_status & needed != needed or not user.new_email:
             return False
         await self.move(ctx, user, identities, user.new_email)
         return True

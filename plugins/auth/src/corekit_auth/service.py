@@ -19,6 +19,7 @@ from corekit_auth.errors import EmailNotConfirmed, UserNotFound, ValidationFaile
 from corekit_auth.factors import Factors
 from corekit_auth.flows import Pkce
 from corekit_auth.gate import Gate, session_of
+from corekit_auth.generating import Generating
 from corekit_auth.hashing import Hasher
 from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
@@ -77,6 +78,7 @@ class AuthService(Auth):
         self._refreshing = Refreshing(parts)
         self._accounts = Accounts(parts)
         self.one_time = OneTime(parts)
+        self.generating = Generating(parts, self.one_time.mails)
         self.factors = Factors(parts)
         self.recovery_codes = RecoveryCodes(parts)
         self.social = Social(parts)

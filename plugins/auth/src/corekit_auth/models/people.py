@@ -32,7 +32,7 @@ class UserRow(Base):
     email_change_sent_at: Mapped[datetime | None]
     email_change_status: Mapped[int] = mapped_column(
         server_default="0", default=0
-    )  # confirmations so far, of the two that are asked for
+    )  # who has confirmed: 1 the present address, 2 the new one
     new_phone: Mapped[Annotated[str, PII("phone", "id")] | None] = mapped_column(Encrypted())
     phone_change_sent_at: Mapped[datetime | None]
     app_metadata: Mapped[dict[str, Any]]

@@ -8,6 +8,7 @@ from corekit.web import public
 from corekit_auth.routes.about import AboutController
 from corekit_auth.routes.admin import AdminController
 from corekit_auth.routes.admin_factors import AdminFactorController
+from corekit_auth.routes.admin_links import AdminLinkController
 from corekit_auth.routes.codes import CodesController
 from corekit_auth.routes.deadline import Deadline
 from corekit_auth.routes.envelope import HANDLERS
@@ -33,6 +34,7 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
                 AboutController,
                 AdminController,
                 AdminFactorController,
+                AdminLinkController,
                 CodesController,
                 FactorsController,
                 IdentitiesController,

@@ -48,6 +48,8 @@ _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
         "/recover",
         "/resend",
         "/admin/x/users/{user_id:str}/logout",
+        "/admin/generate_link",
+        "/invite",
         "/factors",
         "/factors/{factor_id:str}/challenge",
         "/factors/{factor_id:str}/verify",
