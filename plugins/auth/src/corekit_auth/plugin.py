@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from corekit.context import Actor, Caller, Context
+from corekit.contracts.audit import Audit
 from corekit.contracts.auth import Auth, Denied, authenticate
 from corekit.guard import Limits
 from corekit.hooks import implements
@@ -27,7 +28,7 @@ class AuthPlugin(Plugin[AuthSettings]):
 
     name = "auth"
     provides = (Auth,)
-    requires = (Limits,)
+    requires = (Limits, Audit)
     purposes = PURPOSES
 
     def __init__(self, settings: AuthSettings | None = None) -> None:
