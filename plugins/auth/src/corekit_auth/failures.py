@@ -53,7 +53,7 @@ class Failures:
         if count is None:
             until = await ctx.session.scalar(select(FailureRow.blocked_until).where(FailureRow.key == key))
             raise OverRequestRate(retry_after=max((until or now) - now, 1) / _SECOND)
-        return bool(count == max(self._fixed["free"], 2))  # the first of a run never waits
+        return bool(count == self._fixed["free"])
 
     async def forget(self, ctx: Context, purpose: str, subject: str) -> None:
         """End the run of one bucket: its owner has shown who they are."""

@@ -15,6 +15,7 @@ from corekit.plugin import Kit, Plugin
 from corekit_auth.hashing import Hasher
 from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
+from corekit_auth.notices import Noticing
 from corekit_auth.pruning import prune
 from corekit_auth.purposes import KEYS, PRUNE, PURPOSES, SEND_CODE, SIGN_IN
 from corekit_auth.revocations import Revocations
@@ -23,7 +24,7 @@ from corekit_auth.service_keys import ServiceKeys
 from corekit_auth.settings import AuthSettings
 
 
-class AuthPlugin(Plugin[AuthSettings]):
+class AuthPlugin(Noticing, Plugin[AuthSettings]):
     """Accounts, sessions and tokens, at `/auth/v1` in the protocol of Supabase Auth."""
 
     name = "auth"
@@ -56,13 +57,14 @@ class AuthPlugin(Plugin[AuthSettings]):
         )
         async with kit.caller().system(SIGN_IN).begin(readonly=True) as ctx:
             hasher.imported = await service.parts.users.any_imported(ctx)
+        self.notices = service.notices
         kit.provide(Auth, self._service)
         kit.provide(AuthService, self._service)
         try:
             yield
         finally:
             await self._service.close()
-            self._service = None
+            self._service = self.notices = None
             await revocations.stop()
             hasher.close()
             await service_keys.write_down()

@@ -22,6 +22,7 @@ from corekit_auth.gate import Gate, session_of
 from corekit_auth.hashing import Hasher
 from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
+from corekit_auth.notices import Notices
 from corekit_auth.objects import Grant, UserObject
 from corekit_auth.one_time import OneTime
 from corekit_auth.outside import Outside
@@ -77,6 +78,7 @@ class AuthService(Auth):
         self._refreshing = Refreshing(parts)
         self._accounts = Accounts(parts)
         self.one_time = OneTime(parts)
+        self.notices = Notices(parts, self.one_time.mails)
         self.factors = Factors(parts)
         self.recovery_codes = RecoveryCodes(parts)
         self.social = Social(parts)
