@@ -26,6 +26,7 @@ from corekit_auth.notices import Notices
 from corekit_auth.objects import Grant, UserObject
 from corekit_auth.one_time import OneTime
 from corekit_auth.outside import Outside
+from corekit_auth.own_events import OwnEvents
 from corekit_auth.own_sessions import OwnSessions
 from corekit_auth.parts import Parts
 from corekit_auth.passkeys import Passkeys
@@ -71,6 +72,7 @@ class AuthService(Auth):
         self.admin = Admin(parts, self._closing)
         self.admin_factors = AdminFactors()
         self.anonymous = Anonymous(parts)
+        self.own_events = OwnEvents(parts)
         self.own_sessions = OwnSessions(parts)
         self._users, self._sessions, self._tokens = parts.users, parts.sessions, parts.tokens
         self._sign_up = SignUp(parts)

@@ -11,6 +11,7 @@ from corekit_auth.routes.admin_factors import AdminFactorController
 from corekit_auth.routes.codes import CodesController
 from corekit_auth.routes.deadline import Deadline
 from corekit_auth.routes.envelope import HANDLERS
+from corekit_auth.routes.events import EventController
 from corekit_auth.routes.factors import FactorsController
 from corekit_auth.routes.others import others
 from corekit_auth.routes.passkeys import PasskeysController
@@ -34,6 +35,7 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
                 AdminController,
                 AdminFactorController,
                 CodesController,
+                EventController,
                 FactorsController,
                 IdentitiesController,
                 PasskeysController,
