@@ -8,7 +8,6 @@ from sqlalchemy.exc import IntegrityError
 
 from corekit.context import Actor, Caller, Context
 from corekit.contracts.auth import PasswordChanged
-from corekit.events import emit
 from corekit_auth.email_change import EmailChange
 from corekit_auth.errors import (
     CurrentPasswordInvalid,
@@ -26,6 +25,7 @@ from corekit_auth.parts import Parts
 from corekit_auth.passwords import normalise
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.sessions import Account
+from corekit_auth.telling import tell
 from corekit_auth.users import normal_email
 
 _CURRENT = "current-password"
@@ -166,4 +166,4 @@ class Accounts:
         user.password_hash = hashed
         await self._codes.void(ctx, user.id)
         await self._sessions.end(ctx, user.id, "password", except_=account.session.id)
-        await emit(ctx, PasswordChanged(user_id=user.id))
+        await tell(ctx, PasswordChanged(user_id=user.id))

@@ -8,7 +8,6 @@ from sqlalchemy.exc import IntegrityError
 
 from corekit.context import Caller, Context
 from corekit.contracts.auth import PasswordChanged
-from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth import edits
 from corekit_auth.closing import Closing
@@ -18,6 +17,7 @@ from corekit_auth.listing import Query, UserPage, page_of_users
 from corekit_auth.models import IdentityRow, UserRow
 from corekit_auth.objects import UserObject, user_object
 from corekit_auth.parts import Parts
+from corekit_auth.telling import tell
 
 
 class Admin:
@@ -162,7 +162,7 @@ class Admin:
         if not new:
             await self._sessions.end(ctx, user.id, "password")
             await edits.forget_codes(ctx, user.id)
-            await emit(ctx, PasswordChanged(user_id=user.id))
+            await tell(ctx, PasswordChanged(user_id=user.id))
 
 
 def _taken(error: IntegrityError) -> AuthProblem:

@@ -12,9 +12,9 @@ from sqlalchemy.exc import IntegrityError
 
 from corekit.context import Context
 from corekit.contracts.auth import FactorRemoved, PasskeyRemoved
-from corekit.events import emit
 from corekit_auth.errors import FactorNameConflict, FactorNotFound, NoSuchPasskey, NoSuchUser, ValidationFailed
 from corekit_auth.models import FactorRow, FactorStatus, FactorType, PasskeyRow, SessionRow, UserRow
+from corekit_auth.telling import tell
 
 _NAME_MAX = 120
 _SECOND = frozenset(("totp", "mfa/phone", "mfa/webauthn"))
@@ -80,7 +80,7 @@ class AdminFactors:
             session.aal, session.factor_id, session.updated_at = 1, None, ctx.now()
             session.amr = [step for step in session.amr if step["method"] not in _SECOND]
         await ctx.session.delete(row)
-        await emit(ctx, FactorRemoved(user_id=user_id, factor_id=factor_id, factor_type=row.type))
+        await tell(ctx, FactorRemoved(user_id=user_id, factor_id=factor_id, factor_type=row.type))
         return _factor(row)
 
     async def passkeys(self, ctx: Context, user_id: UUID) -> list[PasskeyItem]:
@@ -101,7 +101,7 @@ class AdminFactors:
         if row is None:
             raise NoSuchPasskey
         await ctx.session.delete(row)
-        await emit(ctx, PasskeyRemoved(user_id=user_id, passkey_id=passkey_id))
+        await tell(ctx, PasskeyRemoved(user_id=user_id, passkey_id=passkey_id))
 
     async def _all(self, ctx: Context, kind: type[Row], user_id: UUID) -> Sequence[Row]:
         await self._demand_user(ctx, user_id)

@@ -7,7 +7,6 @@ from sqlalchemy import delete
 
 from corekit.context import Context
 from corekit.contracts.auth import UserBanned, UserDeleted
-from corekit.events import emit
 from corekit_auth.errors import NoSuchUser
 from corekit_auth.models import (
     FactorRow,
@@ -21,6 +20,7 @@ from corekit_auth.models import (
     UserRow,
 )
 from corekit_auth.parts import Parts
+from corekit_auth.telling import tell
 
 _GO_WITH_IT = (
     IdentityRow,
@@ -55,7 +55,7 @@ class Closing:
         user.banned_until, user.updated_at = until, ctx.now()
         if until is not None and until > ctx.now():
             await self._sessions.end(ctx, user.id, "ban")
-            await emit(ctx, UserBanned(user_id=user.id))
+            await tell(ctx, UserBanned(user_id=user.id))
 
     async def delete(self, ctx: Context, user_id: UUID, *, soft: bool = False) -> None:
         """Delete an account with all that belongs to it; `soft` keeps a row that says that it was there.
@@ -73,7 +73,7 @@ class Closing:
         else:
             await ctx.session.flush()
             await ctx.session.delete(user)
-        await emit(ctx, UserDeleted(user_id=user_id, soft=soft))
+        await tell(ctx, UserDeleted(user_id=user_id, soft=soft))
 
     async def demand(self, ctx: Context, user_id: UUID, *, deleted: bool = False) -> UserRow:
         """Read an account that nobody else changes before this work ends (NoSuchUser)."""

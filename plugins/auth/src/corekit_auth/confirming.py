@@ -6,13 +6,13 @@ from typing import Literal, get_args
 
 from corekit.context import Context
 from corekit.contracts.auth import UserConfirmed
-from corekit.events import emit
 from corekit_auth.codes import Used
 from corekit_auth.email_change import EmailChange
 from corekit_auth.errors import Banned, OtpExpired, ValidationFailed
 from corekit_auth.models import IdentityRow, TokenKind, UserRow
 from corekit_auth.objects import Grant
 from corekit_auth.parts import Parts
+from corekit_auth.telling import tell
 
 VerifyType = Literal["signup", "invite", "magiclink", "recovery", "email", "email_change", "sms", "phone_change"]
 _KINDS: Mapping[VerifyType, Sequence[TokenKind]] = MappingProxyType(
@@ -104,4 +104,4 @@ class Confirming:
             if identity.provider == "email":
                 identity.identity_data = identity.identity_data | {"email_verified": True}
                 identity.updated_at = ctx.now()
-        await emit(ctx, UserConfirmed(user_id=user.id))
+        await tell(ctx, UserConfirmed(user_id=user.id))

@@ -8,9 +8,9 @@ from sqlalchemy import delete
 
 from corekit.context import Context
 from corekit.contracts.auth import EmailChanged, PhoneChanged, UserConfirmed
-from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.models import IdentityRow, OneTimeTokenRow, UserRow
+from corekit_auth.telling import tell
 
 
 async def set_email(ctx: Context, user: UserRow, identities: list[IdentityRow], email: str) -> None:
@@ -23,7 +23,7 @@ async def set_email(ctx: Context, user: UserRow, identities: list[IdentityRow], 
     data = {"sub": str(user.id), "email": email}
     ensure_identity(ctx, user, identities, "email", data).email = email
     if had is not None:
-        await emit(ctx, EmailChanged(user_id=user.id))
+        await tell(ctx, EmailChanged(user_id=user.id))
 
 
 async def set_phone(ctx: Context, user: UserRow, identities: list[IdentityRow], phone: str) -> None:
@@ -35,7 +35,7 @@ async def set_phone(ctx: Context, user: UserRow, identities: list[IdentityRow], 
     await forget_codes(ctx, user.id)
     ensure_identity(ctx, user, identities, "phone", {"sub": str(user.id), "phone": phone})
     if had is not None:
-        await emit(ctx, PhoneChanged(user_id=user.id))
+        await tell(ctx, PhoneChanged(user_id=user.id))
 
 
 async def confirm(ctx: Context, user: UserRow, identities: Iterable[IdentityRow], *, email: bool, phone: bool) -> None:
@@ -52,7 +52,7 @@ async def confirm(ctx: Context, user: UserRow, identities: Iterable[IdentityRow]
         if (identity.provider == "email" and email) or (identity.provider == "phone" and phone):
             identity.identity_data = identity.identity_data | {f"{identity.provider}_verified": True}
     if first:
-        await emit(ctx, UserConfirmed(user_id=user.id))
+        await tell(ctx, UserConfirmed(user_id=user.id))
 
 
 def ensure_identity(

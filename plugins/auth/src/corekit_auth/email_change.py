@@ -5,12 +5,12 @@ from sqlalchemy.exc import IntegrityError
 
 from corekit.context import Caller, Context
 from corekit.contracts.auth import EmailChanged
-from corekit.events import emit
 from corekit_auth.errors import EmailExists
 from corekit_auth.flows import Pkce
 from corekit_auth.models import IdentityRow, TokenKind, UserRow
 from corekit_auth.parts import Parts
 from corekit_auth.sending import MAIL, Sending
+from corekit_auth.telling import tell
 from corekit_auth.users import email_identity, email_identity_row
 
 _CURRENT, _NEW = 1, 2  # bits of `email_change_status`
@@ -102,7 +102,7 @@ class EmailChange:
         except IntegrityError:
             raise EmailExists from None
         await self._codes.void(ctx, user.id)
-        await emit(ctx, EmailChanged(user_id=user.id))
+        await tell(ctx, EmailChanged(user_id=user.id))
         if old:
             await self._sending.write(ctx, "email_changed", old)
 

@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
 from corekit.context import Actor, Caller, Context
 from corekit.contracts.auth import Attempt, FactorEnrolled, FactorRemoved, FactorVerified
-from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth import totp
 from corekit_auth.answers import Answers
@@ -39,6 +38,7 @@ from corekit_auth.parts import Parts
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.raising import Raising
 from corekit_auth.sessions import Account
+from corekit_auth.telling import tell
 
 FACTOR = "factor"  # the bucket of failures
 _NAME_MAX = 120
@@ -164,7 +164,7 @@ class Factors:
             if not any(other.status == "verified" for other in account.factors if other.id != factor.id):
                 codes = delete(RecoveryCodeRow).where(RecoveryCodeRow.user_id == account.user.id)
                 await ctx.session.execute(codes)
-        await emit(ctx, FactorRemoved(user_id=account.user.id, factor_id=factor.id, factor_type=factor.type))
+        await tell(ctx, FactorRemoved(user_id=account.user.id, factor_id=factor.id, factor_type=factor.type))
         await ctx.session.delete(factor)
         return factor.id
 
@@ -202,7 +202,7 @@ class Factors:
             updated_at=ctx.now(),
         )
         ctx.session.add(factor)
-        await emit(ctx, FactorEnrolled(user_id=account.user.id, factor_id=factor.id, factor_type="totp"))
+        await tell(ctx, FactorEnrolled(user_id=account.user.id, factor_id=factor.id, factor_type="totp"))
         return factor.id
 
     async def _mine(self, ctx: Context, person: Actor, factor_id: UUID) -> tuple[Account, FactorRow]:
@@ -274,7 +274,7 @@ class Factors:
             # What somebody else began while there was no factor must not become a way around this one.
             begun = and_(FactorRow.user_id == factor.user_id, FactorRow.status == "unverified")
             await ctx.session.execute(delete(FactorRow).where(begun), execution_options=unsynced)
-            await emit(ctx, FactorVerified(user_id=factor.user_id, factor_id=factor.id, factor_type=factor.type))
+            await tell(ctx, FactorVerified(user_id=factor.user_id, factor_id=factor.id, factor_type=factor.type))
 
 
 def abandoned(ctx: Context) -> ColumnElement[bool]:

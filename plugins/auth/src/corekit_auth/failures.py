@@ -34,8 +34,10 @@ class Failures:
             "max": round(settings.failures_max * _SECOND),
         }
 
-    async def charge(self, ctx: Context, purpose: str, subject: str) -> None:
+    async def charge(self, ctx: Context, purpose: str, subject: str) -> bool:
         """Count an attempt before it is checked; unknown subjects count alike, so a refusal tells nothing.
+
+        Return whether it is the first after which the account waits, if it fails.
 
         Raises:
             OverRequestRate: the account waits; `retry_after` says how long.
@@ -47,9 +49,11 @@ class Failures:
         sql = _CHARGE if ctx.kit.database.dialect == "postgresql" else _CHARGE.replace("least", "min")
         numbers = [bindparam(name, type_=BigInteger) for name in _NUMBERS]
         statement = text(sql).bindparams(bindparam("key", type_=LargeBinary), *numbers)
-        if (await ctx.session.execute(statement, row)).scalar() is None:
+        count = (await ctx.session.execute(statement, row)).scalar()
+        if count is None:
             until = await ctx.session.scalar(select(FailureRow.blocked_until).where(FailureRow.key == key))
             raise OverRequestRate(retry_after=max((until or now) - now, 1) / _SECOND)
+        return bool(count == self._fixed["free"])
 
     async def forget(self, ctx: Context, purpose: str, subject: str) -> None:
         """End the run of one bucket: its owner has shown who they are."""

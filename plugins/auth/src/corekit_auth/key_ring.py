@@ -10,12 +10,12 @@ from sqlalchemy import select
 
 from corekit.context import Context
 from corekit.contracts.auth import KeyRotated
-from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.errors import KeyNotFound, ValidationFailed
 from corekit_auth.key_material import Material, make, read, secret
 from corekit_auth.models import KeyState, SigningKeyRow
 from corekit_auth.settings import AuthSettings
+from corekit_auth.telling import tell
 
 _MARGIN = timedelta(minutes=1)
 _DAY = timedelta(days=1)
@@ -146,7 +146,7 @@ class KeyRing:
             await ctx.session.flush()  # exactly one signs: the old one makes room first
         _step(ctx, new, "signing")
         await ctx.session.flush()
-        await emit(ctx, KeyRotated(kid=new.kid))
+        await tell(ctx, KeyRotated(kid=new.kid))
 
     async def _rows(self, ctx: Context) -> Sequence[SigningKeyRow]:
         """Read all keys; while this context may write, nobody else moves them on."""

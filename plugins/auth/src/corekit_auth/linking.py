@@ -8,7 +8,6 @@ from sqlalchemy import select
 
 from corekit.context import Context
 from corekit.contracts.auth import IdentityLinked, IdentityUnlinked, UserDraft
-from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.errors import (
     BannedAtSignIn,
@@ -25,6 +24,7 @@ from corekit_auth.models import IdentityRow, UserRow
 from corekit_auth.parts import Parts
 from corekit_auth.people_elsewhere import Person
 from corekit_auth.sessions import Account
+from corekit_auth.telling import tell
 
 
 class Linking:
@@ -98,7 +98,7 @@ class Linking:
             user.password_hash = None
         self._name_providers(user, [one.provider for one in identities if one is not gone])
         user.updated_at = ctx.now()
-        await emit(ctx, IdentityUnlinked(user_id=user.id, provider=gone.provider))
+        await tell(ctx, IdentityUnlinked(user_id=user.id, provider=gone.provider))
 
     async def _identity(self, ctx: Context, person: Person) -> IdentityRow | None:
         mine = select(IdentityRow).where(
@@ -153,7 +153,7 @@ class Linking:
             updated_at=now,
         )
         await self._users.insert(ctx, user, _identity_row(user.id, person, now))
-        await emit(ctx, IdentityLinked(user_id=user.id, provider=person.provider))
+        await tell(ctx, IdentityLinked(user_id=user.id, provider=person.provider))
         return user
 
     async def _add(self, ctx: Context, user: UserRow, person: Person) -> None:
@@ -163,7 +163,7 @@ class Linking:
         self._name_providers(user, [*(one.provider for one in before), person.provider])
         user.updated_at = now
         await ctx.session.flush()  # of two who link the same one, the second fails here
-        await emit(ctx, IdentityLinked(user_id=user.id, provider=person.provider))
+        await tell(ctx, IdentityLinked(user_id=user.id, provider=person.provider))
 
     def _name_providers(self, user: UserRow, providers: list[str]) -> None:
         """Say in the account how it is known; `provider` is the first, while that is there."""

@@ -12,7 +12,6 @@ from sqlalchemy.exc import IntegrityError
 
 from corekit.context import Actor, Caller, Context
 from corekit.contracts.auth import PasskeyAdded, PasskeyRemoved
-from corekit.events import emit
 from corekit.values import uuid7
 from corekit.watch.logs import get_logger
 from corekit_auth.errors import (
@@ -32,6 +31,7 @@ from corekit_auth.passkey_challenges import PasskeyChallenges, Put
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.relying_party import Asserted, NotProven, Registered, RelyingParty, credential_id, user_of
 from corekit_auth.sessions import Account
+from corekit_auth.telling import tell
 
 Credential = Mapping[str, Any]
 _NAME_MAX = 120
@@ -176,7 +176,7 @@ class Passkeys:
         account, row = await self._own(ctx, passkey_id)
         await self._freshness.demand(ctx, account)
         await ctx.session.delete(row)
-        await emit(ctx, PasskeyRemoved(user_id=account.user.id, passkey_id=row.id))
+        await tell(ctx, PasskeyRemoved(user_id=account.user.id, passkey_id=row.id))
 
     async def _may_add(self, ctx: Context, person: Actor) -> Account:
         account = await self._sessions.live(ctx, person)
@@ -218,7 +218,7 @@ class Passkeys:
         )
         ctx.session.add(row)
         await ctx.session.flush()
-        await emit(ctx, PasskeyAdded(user_id=account.user.id, passkey_id=row.id))
+        await tell(ctx, PasskeyAdded(user_id=account.user.id, passkey_id=row.id))
         return row
 
     async def _begin(self, ctx: Context, passkey: PasskeyRow, proven: Asserted) -> Grant:

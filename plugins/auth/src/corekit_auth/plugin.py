@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from corekit.context import Actor, Caller, Context
+from corekit.contracts.audit import Audit
 from corekit.contracts.auth import Auth, Denied, authenticate
 from corekit.guard import Limits
 from corekit.hooks import implements
@@ -14,6 +15,7 @@ from corekit.plugin import Kit, Plugin
 from corekit_auth.hashing import Hasher
 from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
+from corekit_auth.notices import Noticing
 from corekit_auth.pruning import prune
 from corekit_auth.purposes import KEYS, PRUNE, PURPOSES, SEND_CODE, SIGN_IN
 from corekit_auth.revocations import Revocations
@@ -22,12 +24,12 @@ from corekit_auth.service_keys import ServiceKeys
 from corekit_auth.settings import AuthSettings
 
 
-class AuthPlugin(Plugin[AuthSettings]):
+class AuthPlugin(Noticing, Plugin[AuthSettings]):
     """Accounts, sessions and tokens, at `/auth/v1` in the protocol of Supabase Auth."""
 
     name = "auth"
     provides = (Auth,)
-    requires = (Limits,)
+    requires = (Limits, Audit)
     purposes = PURPOSES
 
     def __init__(self, settings: AuthSettings | None = None) -> None:
@@ -55,13 +57,14 @@ class AuthPlugin(Plugin[AuthSettings]):
         )
         async with kit.caller().system(SIGN_IN).begin(readonly=True) as ctx:
             hasher.imported = await service.parts.users.any_imported(ctx)
+        self.notices = service.notices
         kit.provide(Auth, self._service)
         kit.provide(AuthService, self._service)
         try:
             yield
         finally:
             await self._service.close()
-            self._service = None
+            self._service = self.notices = None
             await revocations.stop()
             hasher.close()
             await service_keys.write_down()

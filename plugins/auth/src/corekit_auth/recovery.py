@@ -9,7 +9,6 @@ from sqlalchemy import delete, func, select, update
 
 from corekit.context import Caller, Context
 from corekit.contracts.auth import Attempt, RecoveryCodesReplaced, RecoveryCodeUsed
-from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.answers import Answers
 from corekit_auth.errors import AnonymousHasNoFactors, InsufficientAal, VerificationFailed
@@ -19,6 +18,7 @@ from corekit_auth.objects import Grant
 from corekit_auth.parts import Parts
 from corekit_auth.raising import Raising
 from corekit_auth.sessions import Account
+from corekit_auth.telling import tell
 
 METHOD = "recovery_code"
 _RECOVERY = "recovery"  # the bucket of failures
@@ -70,7 +70,7 @@ class RecoveryCodes:
             )
             for code in codes
         )
-        await emit(ctx, RecoveryCodesReplaced(user_id=user_id))
+        await tell(ctx, RecoveryCodesReplaced(user_id=user_id))
         return RecoveryCodesObject(codes)
 
     async def verify(self, caller: Caller, code: str) -> Grant:
@@ -101,7 +101,7 @@ class RecoveryCodes:
             await self._failures.forget(ctx, _RECOVERY, user_id.hex)
             await self._enable(ctx, account)
             lifted = await self._raising.lift(ctx, account, METHOD)
-            await emit(ctx, RecoveryCodeUsed(user_id=user_id, left=await _left(ctx, account)))
+            await tell(ctx, RecoveryCodeUsed(user_id=user_id, left=await _left(ctx, account)))
             return await self._answers.grant(ctx, lifted)
 
     async def _enable(self, ctx: Context, account: Account) -> None:

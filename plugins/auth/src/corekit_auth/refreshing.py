@@ -8,7 +8,6 @@ from sqlalchemy import update
 
 from corekit.context import Caller, Context
 from corekit.contracts.auth import EndReason, RefreshReuseDetected
-from corekit.events import emit
 from corekit_auth import refresh_tokens
 from corekit_auth.errors import (
     BannedAtSignIn,
@@ -25,6 +24,7 @@ from corekit_auth.purposes import SIGN_IN
 from corekit_auth.raising import Raising
 from corekit_auth.refresh_tokens import RefreshToken
 from corekit_auth.sessions import AGENT_MAX, Account
+from corekit_auth.telling import tell
 
 _READS = 3
 Reuse = Literal["", "concurrent-refresh", "fail-to-save"]
@@ -137,7 +137,7 @@ class Refreshing:
         async with caller.system(SIGN_IN).begin() as ctx:
             ended = await self._sessions.end(ctx, session.user_id, reason, only=session.id)
             if ended and reason == "reuse":
-                await emit(ctx, RefreshReuseDetected(user_id=session.user_id, session_id=session.id))
+                await tell(ctx, RefreshReuseDetected(user_id=session.user_id, session_id=session.id))
 
     async def _repeated(self, caller: Caller, seen: _Seen, reuse: Reuse = "") -> Grant:
         async with caller.system(SIGN_IN).begin(readonly=True) as ctx:

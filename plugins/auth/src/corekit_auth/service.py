@@ -23,9 +23,11 @@ from corekit_auth.generating import Generating
 from corekit_auth.hashing import Hasher
 from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
+from corekit_auth.notices import Notices
 from corekit_auth.objects import Grant, UserObject
 from corekit_auth.one_time import OneTime
 from corekit_auth.outside import Outside
+from corekit_auth.own_events import OwnEvents
 from corekit_auth.own_sessions import OwnSessions
 from corekit_auth.parts import Parts
 from corekit_auth.passkeys import Passkeys
@@ -71,6 +73,7 @@ class AuthService(Auth):
         self.admin = Admin(parts, self._closing)
         self.admin_factors = AdminFactors()
         self.anonymous = Anonymous(parts)
+        self.own_events = OwnEvents(parts)
         self.own_sessions = OwnSessions(parts)
         self._users, self._sessions, self._tokens = parts.users, parts.sessions, parts.tokens
         self._sign_up = SignUp(parts)
@@ -79,6 +82,7 @@ class AuthService(Auth):
         self._accounts = Accounts(parts)
         self.one_time = OneTime(parts)
         self.generating = Generating(parts, self.one_time.mails)
+        self.notices = Notices(parts, self.one_time.mails)
         self.factors = Factors(parts)
         self.recovery_codes = RecoveryCodes(parts)
         self.social = Social(parts)

@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, Select, bindparam, delete, select
 from corekit.context import Actor, Context
 from corekit.contracts.auth import EndReason, SessionEnded, SessionInfo, SignedIn
 from corekit.data import Id
-from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.devices import Devices
 from corekit_auth.errors import Banned, SessionNotFound, UserNotFound
@@ -21,6 +20,7 @@ from corekit_auth.gate import session_of
 from corekit_auth.models import IdentityRow, SessionRow, UserRow
 from corekit_auth.objects import FactorObject
 from corekit_auth.revocations import Revocations
+from corekit_auth.telling import tell
 
 AGENT_MAX = 512
 
@@ -85,7 +85,7 @@ class Sessions:
         ctx.session.add(row)
         await ctx.session.flush()
         new_device = await self._devices.remember(ctx, user.id)
-        await emit(ctx, SignedIn(user_id=user.id, session_id=session_id, method=method, aal=aal, new_device=new_device))
+        await tell(ctx, SignedIn(user_id=user.id, session_id=session_id, method=method, aal=aal, new_device=new_device))
         return row, key
 
     async def account(self, ctx: Context, session_id: UUID) -> Account | None:
@@ -137,7 +137,7 @@ class Sessions:
         ended = (await ctx.session.scalars(returning)).all()
         self._revocations.record(ctx, ended)
         for session_id in ended:
-            await emit(ctx, SessionEnded(user_id=user_id, session_id=session_id, reason=reason))
+            await tell(ctx, SessionEnded(user_id=user_id, session_id=session_id, reason=reason))
         return ended
 
     async def _end_tagged(self, ctx: Context, user_id: UUID, tag: str | None) -> None:

@@ -3,13 +3,14 @@
 from uuid import UUID
 
 from corekit.context import Caller, Context
-from corekit.contracts.auth import Attempt, password_verification_attempt
+from corekit.contracts.auth import AccountThrottled, Attempt, password_verification_attempt
 from corekit_auth.errors import BannedAtSignIn, EmailDisabled, EmailNotConfirmed, InvalidCredentials
 from corekit_auth.models import UserRow
 from corekit_auth.objects import Grant
 from corekit_auth.parts import Parts
 from corekit_auth.passwords import normalise
 from corekit_auth.purposes import SIGN_IN
+from corekit_auth.telling import tell, tell_failure
 from corekit_auth.users import normal_email
 
 PASSWORD = "password"  # noqa: S105  # the name of a bucket
@@ -41,10 +42,10 @@ class SignIn:
         async with caller.system(SIGN_IN).begin() as ctx:
             found = await self._users.by_email(ctx, email)
             bucket = bucket_of(email, await self._devices.known(ctx, found.id if found else None))
-            await self._failures.charge(ctx, PASSWORD, bucket)
+            last = await self._failures.charge(ctx, PASSWORD, bucket)
         stored = found.password_hash if found else None
         if not await self._hasher.verify(stored, password) or found is None or stored is None:
-            await self._failed(caller, found)
+            await self._failed(caller, found, last=last)
             raise InvalidCredentials
         self._admit(caller, found)
         rehashed = await self._hasher.hash(password) if self._hasher.outdated(stored) else stored
@@ -52,9 +53,15 @@ class SignIn:
         await self._throttle.signed_in(caller)
         return grant
 
-    async def _failed(self, caller: Caller, found: UserRow | None) -> None:
-        """Tell whoever watches, in a context for known and unknown alike; what they write stays."""
+    async def _failed(self, caller: Caller, found: UserRow | None, *, last: bool) -> None:
+        """Tell whoever watches, in a context for known and unknown alike; what they write stays.
+
+        `last` is the failure after which the account waits.
+        """
         async with caller.system(SIGN_IN).begin() as ctx:
+            await tell_failure(ctx, found.id if found else None, PASSWORD)
+            if last and found is not None:
+                await tell(ctx, AccountThrottled(user_id=found.id))
             await self._ask(ctx, found.id if found else None, valid=False)
 
     async def _ask(self, ctx: Context, user_id: UUID | None, *, valid: bool) -> None:

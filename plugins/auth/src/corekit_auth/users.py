@@ -13,7 +13,6 @@ from sqlalchemy import exists, select
 
 from corekit.context import Context
 from corekit.contracts.auth import User, UserCreated, UserDraft, after_user_created, before_user_created
-from corekit.events import emit
 from corekit.values import uuid7
 from corekit_auth.errors import HookTimeout, MetadataTooLarge, ValidationFailed
 from corekit_auth.factor_list import factor_list, read_factors
@@ -21,6 +20,7 @@ from corekit_auth.hashing import OWN_HASH
 from corekit_auth.models import IdentityRow, UserRow
 from corekit_auth.objects import FactorObject
 from corekit_auth.settings import AuthSettings
+from corekit_auth.telling import tell
 
 _EMAIL_MAX = 255
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\.[^@\s.\x00-\x1f\x7f]+")
@@ -121,7 +121,7 @@ class Users:
 
     async def made(self, ctx: Context, user: UserRow) -> None:
         """Tell of a new account, and let the hooks write beside it."""
-        await emit(ctx, UserCreated(user_id=user.id))
+        await tell(ctx, UserCreated(user_id=user.id))
         async with self._in_time():
             await ctx.kit.hooks.each(after_user_created, shared(user), ctx)
 

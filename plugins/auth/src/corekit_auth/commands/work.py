@@ -6,7 +6,9 @@ from typing import TypeVar
 
 from corekit.cli.options import load, run
 from corekit.context import Context
+from corekit.contracts.audit import Audit
 from corekit.errors import ConfigError, Problem
+from corekit.guard import SqlAudit
 from corekit.kit import Corekit
 from corekit_auth.plugin import AuthPlugin
 from corekit_auth.settings import AuthSettings
@@ -31,6 +33,8 @@ def at(options: Options, verb: Callable[[Corekit, AuthPlugin], Awaitable[T]]) ->
     async def done() -> T:
         async with kit.database:
             await kit.schema.demand_current()
+            if kit.find(Audit) is None:
+                kit.provide(Audit, SqlAudit())  # no plugin runs here; the command line writes the core's table
             return await verb(kit, plugin)
 
     try:

@@ -12,6 +12,7 @@ from corekit_auth.routes.admin_links import AdminLinkController
 from corekit_auth.routes.codes import CodesController
 from corekit_auth.routes.deadline import Deadline
 from corekit_auth.routes.envelope import HANDLERS
+from corekit_auth.routes.events import EventController
 from corekit_auth.routes.factors import FactorsController
 from corekit_auth.routes.others import others
 from corekit_auth.routes.passkeys import PasskeysController
@@ -36,6 +37,7 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
                 AdminFactorController,
                 AdminLinkController,
                 CodesController,
+                EventController,
                 FactorsController,
                 IdentitiesController,
                 PasskeysController,

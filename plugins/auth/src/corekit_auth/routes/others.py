@@ -34,6 +34,7 @@ _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
         "/authorize",
         "/user/identities/authorize",
         "/x/sessions",
+        "/x/audit",
         "/admin/x/limits",
         "/admin/users/{user_id:str}/factors",
         "/admin/users/{user_id:str}/passkeys",
