@@ -144,6 +144,8 @@ async def test_a_forgotten_password(served: Served) -> None:
     assert recovered.session is not None
     await client.update_user({"password": "staple battery horse"})
     assert (await served.client().sign_in_with_password({**ANN, "password": "staple battery horse"})).session
+    (notice,) = await served.mails()
+    assert "password" in notice.subject
     pkce = served.client("pkce")
     await pkce.reset_password_for_email(ANN["email"])
     (mail,) = await served.mails()

@@ -8,6 +8,7 @@ import msgspec
 from corekit.context import Actor, Caller, Context
 from corekit.contracts.auth import Attempt, mfa_verification_attempt
 from corekit_auth.errors import VerificationRejected
+from corekit_auth.hook_time import in_time
 from corekit_auth.objects import Grant
 from corekit_auth.parts import Parts
 from corekit_auth.purposes import SIGN_IN
@@ -18,6 +19,7 @@ class Answers:
     """What every kind of second factor does alike."""
 
     def __init__(self, parts: Parts) -> None:
+        self._hook_timeout = parts.settings.hook_timeout
         self._sessions = parts.sessions
         self._tokens = parts.tokens
         self._users = parts.users
@@ -44,9 +46,10 @@ class Answers:
 
         Raises:
             VerificationRejected: one of them said no.
+            HookTimeout: one of them took too long.
 
         """
-        no = await ctx.kit.hooks.first(mfa_verification_attempt, attempt, ctx)
+        no = await in_time(self._hook_timeout, ctx.kit.hooks.first(mfa_verification_attempt, attempt, ctx))
         if no is not None:
             raise VerificationRejected(no.message, end_sessions=no.end_sessions)
 

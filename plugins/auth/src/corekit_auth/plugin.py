@@ -16,6 +16,7 @@ from corekit_auth.hashing import Hasher
 from corekit_auth.key_ring import KeyRing
 from corekit_auth.keys import Keys
 from corekit_auth.notices import Noticing
+from corekit_auth.parts import Parts
 from corekit_auth.pruning import prune
 from corekit_auth.purposes import KEYS, PRUNE, PURPOSES, SEND_CODE, SIGN_IN
 from corekit_auth.revocations import Revocations
@@ -46,17 +47,12 @@ class AuthPlugin(Noticing, Plugin[AuthSettings]):
         revocations.follow(keys.look)
         revocations.follow(service_keys.write_down)
         await revocations.start()
-        self._service = service = AuthService(
-            kit,
-            self.settings,
-            keys=keys,
-            hasher=hasher,
-            revocations=revocations,
-            service_keys=service_keys,
-            send_code=self.send_code,
+        parts = Parts.of(
+            kit, self.settings, keys=keys, hasher=hasher, revocations=revocations, send_code=self.send_code
         )
+        self._service = service = AuthService(parts, service_keys)
         async with kit.caller().system(SIGN_IN).begin(readonly=True) as ctx:
-            hasher.imported = await service.parts.users.any_imported(ctx)
+            hasher.imported = await parts.users.any_imported(ctx)
         self.notices = service.notices
         kit.provide(Auth, self._service)
         kit.provide(AuthService, self._service)

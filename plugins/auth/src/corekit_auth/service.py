@@ -1,12 +1,12 @@
 """The service behind the contract `Auth`, and the verbs of the sign-in protocol; each noun has a module."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from corekit.context import Actor, Caller, Context, Kit
+from corekit.context import Actor, Caller, Context
 from corekit.contracts.auth import Auth, Denied, EndReason, SessionInfo, TokenPair, User
 from corekit_auth.accounts import Accounts, Changes
 from corekit_auth.admin import Admin
@@ -20,9 +20,7 @@ from corekit_auth.factors import Factors
 from corekit_auth.flows import Pkce
 from corekit_auth.gate import Gate, session_of
 from corekit_auth.generating import Generating
-from corekit_auth.hashing import Hasher
 from corekit_auth.key_ring import KeyRing
-from corekit_auth.keys import Keys
 from corekit_auth.notices import Notices
 from corekit_auth.objects import Grant, UserObject
 from corekit_auth.one_time import OneTime
@@ -35,9 +33,7 @@ from corekit_auth.phones import normal_phone
 from corekit_auth.purposes import DIRECTORY
 from corekit_auth.recovery import RecoveryCodes
 from corekit_auth.refreshing import Refreshing
-from corekit_auth.revocations import Revocations
 from corekit_auth.service_keys import ServiceKeys
-from corekit_auth.settings import AuthSettings
 from corekit_auth.sign_in import SignIn
 from corekit_auth.sign_up import SignUp
 from corekit_auth.social import Social
@@ -49,23 +45,11 @@ Scope = Literal["global", "local", "others"]
 class AuthService(Auth):
     """Accounts, sessions and tokens, without HTTP."""
 
-    def __init__(
-        self,
-        kit: Kit,
-        settings: AuthSettings,
-        *,
-        keys: Keys,
-        hasher: Hasher,
-        revocations: Revocations,
-        send_code: Callable[..., Awaitable[None]],
-        service_keys: ServiceKeys,
-    ) -> None:
-        self.settings = settings
-        self.keys = keys
-        self.parts = parts = Parts.of(
-            kit, settings, keys=keys, hasher=hasher, revocations=revocations, send_code=send_code
-        )
-        self._gate = Gate(kit, settings, keys=keys, revocations=revocations, service_keys=service_keys)
+    def __init__(self, parts: Parts, service_keys: ServiceKeys) -> None:
+        settings = parts.settings
+        self.parts, self.settings, self.keys = parts, settings, parts.keys
+        revocations = parts.revocations
+        self._gate = Gate(parts.kit, settings, keys=self.keys, revocations=revocations, service_keys=service_keys)
         self.key_ring = KeyRing(settings)
         self.service_keys = service_keys
         self.admission = Admission(parts, self._gate)
@@ -86,7 +70,7 @@ class AuthService(Auth):
         self.factors = Factors(parts)
         self.recovery_codes = RecoveryCodes(parts)
         self.social = Social(parts)
-        self._outside = Outside(kit.clock)
+        self._outside = Outside(parts.kit.clock)
         self.captcha: Captcha = SiteVerify(settings, self._outside)
         self.passkeys = Passkeys(parts)
 

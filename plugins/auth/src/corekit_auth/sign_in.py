@@ -5,6 +5,7 @@ from uuid import UUID
 from corekit.context import Caller, Context
 from corekit.contracts.auth import AccountThrottled, Attempt, password_verification_attempt
 from corekit_auth.errors import BannedAtSignIn, EmailDisabled, EmailNotConfirmed, InvalidCredentials
+from corekit_auth.hook_time import in_time
 from corekit_auth.models import UserRow
 from corekit_auth.objects import Grant
 from corekit_auth.parts import Parts
@@ -68,7 +69,8 @@ class SignIn:
         if user_id is None:
             return
         attempt = Attempt(user_id=user_id, valid=valid)
-        no = await ctx.kit.hooks.first(password_verification_attempt, attempt, ctx)
+        asked = ctx.kit.hooks.first(password_verification_attempt, attempt, ctx)
+        no = await in_time(self._settings.hook_timeout, asked)
         if no is None:
             return
         if no.end_sessions:

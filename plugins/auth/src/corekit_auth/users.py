@@ -1,9 +1,7 @@
 """Accounts: their addresses and what is known of them."""
 
-import asyncio
 import re
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,9 +12,10 @@ from sqlalchemy import exists, select
 from corekit.context import Context
 from corekit.contracts.auth import User, UserCreated, UserDraft, after_user_created, before_user_created
 from corekit.values import uuid7
-from corekit_auth.errors import HookTimeout, MetadataTooLarge, ValidationFailed
+from corekit_auth.errors import MetadataTooLarge, ValidationFailed
 from corekit_auth.factor_list import factor_list, read_factors
 from corekit_auth.hashing import OWN_HASH
+from corekit_auth.hook_time import in_time
 from corekit_auth.models import IdentityRow, UserRow
 from corekit_auth.objects import FactorObject
 from corekit_auth.settings import AuthSettings
@@ -96,8 +95,7 @@ class Users:
 
     async def asked(self, ctx: Context, draft: UserDraft) -> UserDraft:
         """Let the hooks change a draft or refuse it; its id and addresses stay."""
-        async with self._in_time():
-            made = await ctx.kit.hooks.pipe(before_user_created, draft, ctx)
+        made = await in_time(self._settings.hook_timeout, ctx.kit.hooks.pipe(before_user_created, draft, ctx))
         known = self.checked_metadata(made.user_metadata)
         return msgspec.structs.replace(
             made, id=draft.id, email=draft.email, phone=draft.phone, provider=draft.provider, user_metadata=known
@@ -122,8 +120,7 @@ class Users:
     async def made(self, ctx: Context, user: UserRow) -> None:
         """Tell of a new account, and let the hooks write beside it."""
         await tell(ctx, UserCreated(user_id=user.id))
-        async with self._in_time():
-            await ctx.kit.hooks.each(after_user_created, shared(user), ctx)
+        await in_time(self._settings.hook_timeout, ctx.kit.hooks.each(after_user_created, shared(user), ctx))
 
     def rows(
         self, draft: UserDraft, password_hash: str | None, now: datetime, *, confirmed: bool
@@ -143,15 +140,6 @@ class Users:
             updated_at=now,
         )
         return user, email_identity_row(user, now, verified=confirmed)
-
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncGenerator[None]:
-        """Give the hooks so much time."""
-        try:
-            async with asyncio.timeout(self._settings.hook_timeout):
-                yield
-        except TimeoutError:
-            raise HookTimeout from None
 
     def checked_metadata(self, metadata: Mapping[str, Any], field: str = "data") -> dict[str, Any]:
         """Return metadata that fits into every access token.
