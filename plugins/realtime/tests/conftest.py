@@ -1,4 +1,4 @@
-"""A served kit with the gateway and a town, on both ways of getting bytes out."""
+"""A served kit with the gateway and a town, on both ways of getting bytes out and in both codecs."""
 
 import sys
 from collections.abc import AsyncGenerator
@@ -24,9 +24,16 @@ def write_path(request: pytest.FixtureRequest) -> str:
     return WRITE_PATHS[request.param]
 
 
+@pytest.fixture(params=["transport-json", "fallback-json", "transport-protobuf"])
+def served(request: pytest.FixtureRequest, clock: FakeClock) -> Serve:
+    """Give a way to serve a town with other settings of the gateway; its clients speak one codec."""
+    way, _, codec = request.param.partition("-")
+    return serving(WRITE_PATHS[way], clock, codec)
+
+
 @pytest.fixture
-def served(write_path: str, clock: FakeClock) -> Serve:
-    """Give a way to serve a town with other settings of the gateway."""
+def served_json(write_path: str, clock: FakeClock) -> Serve:
+    """The same for tests that write JSON themselves."""
     return serving(write_path, clock)
 
 
@@ -36,7 +43,7 @@ def served_once(clock: FakeClock) -> Serve:
     return serving(WRITE_PATHS["transport"], clock)
 
 
-def serving(ws: str, clock: FakeClock) -> Serve:
+def serving(ws: str, clock: FakeClock, codec: str = "json") -> Serve:
     @asynccontextmanager
     async def start(**settings: Any) -> AsyncGenerator[Served]:
         town = TownPlugin()
@@ -47,6 +54,6 @@ def serving(ws: str, clock: FakeClock) -> Serve:
             AsyncExitStack() as stack,
         ):
             assert realtime._node is not None
-            yield Served(url, kit, town, realtime._node, clock, stack)
+            yield Served(url, kit, town, realtime._node, clock, stack, codec)
 
     return start

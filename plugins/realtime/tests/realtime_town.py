@@ -213,10 +213,11 @@ class Served:
     node: Node
     clock: FakeClock
     stack: AsyncExitStack
+    codec: str = "json"
 
     async def open(self, token: str | None = None, **options: Any) -> Wire:
         """Open a client that goes away with the test."""
-        wire = await Wire.open(self.url, token, **options)
+        wire = await Wire.open(self.url, token, **({"codec": self.codec} | options))
         self.stack.push_async_callback(wire.close)
         return wire
 

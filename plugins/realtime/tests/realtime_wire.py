@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Self
 
 import msgspec
+import realtime_protobuf  # beside this file
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -22,10 +23,17 @@ class Wire:
         self._number = 0
         self._reader = asyncio.create_task(self._read())
 
+    @property
+    def binary(self) -> bool:
+        """Whether it speaks Protobuf."""
+        return self.socket.subprotocol == "centrifuge-protobuf"
+
     @classmethod
     async def open(cls, url: str, token: str | None = None, **options: Any) -> Self:
         """Open a socket; with a token, connect too."""
         settings: dict[str, Any] = {"compression": None, "proxy": None, "ping_interval": None, "max_size": None}
+        if options.pop("codec", "json") == "protobuf":
+            settings["subprotocols"] = ["centrifuge-protobuf"]
         address = url.replace("http", "ws", 1) + options.pop("path", "/connection/websocket")
         extra = {key: options.pop(key) for key in ("name", "data", "subs", "version") if key in options}
         wire = cls(await connect(address, **(settings | options)))
@@ -42,7 +50,8 @@ class Wire:
         """Send one command."""
         self._number += 1
         future = self._replies[self._number] = asyncio.get_running_loop().create_future()
-        line = msgspec.json.encode({"id": self._number, **request}).decode()
+        command = {"id": self._number, **request}
+        line = realtime_protobuf.write(command) if self.binary else msgspec.json.encode(command).decode()
 
         async def both() -> dict[str, Any]:
             try:
@@ -86,8 +95,12 @@ class Wire:
     async def _read(self) -> None:
         try:
             async for frame in self.socket:
-                for line in str(frame).split("\n"):
-                    await self._take(msgspec.json.decode(line))
+                if isinstance(frame, bytes):
+                    replies = realtime_protobuf.read(frame)
+                else:
+                    replies = [msgspec.json.decode(line) for line in frame.split("\n")]
+                for reply in replies:
+                    await self._take(reply)
         except ConnectionClosed:
             pass
         self.code = self.socket.close_code
@@ -99,7 +112,7 @@ class Wire:
         if not reply:
             self.pings += 1
             if self.pongs:
-                await self.socket.send("{}")
+                await self.socket.send(b"\0" if self.binary else "{}")
         elif "push" in reply:
             self.pushes.put_nowait(reply["push"])
         else:

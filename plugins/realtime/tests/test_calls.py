@@ -76,8 +76,8 @@ async def test_a_call_ends_even_if_its_caller_has_gone(served_once: Serve) -> No
         assert "ping" in await (await town.open("bob")).ask(ping={})
 
 
-async def test_several_commands_and_replies_share_frames(served: Serve) -> None:
-    async with served() as town:
+async def test_several_commands_and_replies_share_frames(served_json: Serve) -> None:
+    async with served_json() as town:
         wire = await town.open("alice")
         replies = [wire._replies.setdefault(n, asyncio.get_running_loop().create_future()) for n in (7, 8)]
         await wire.socket.send('{"id":7,"ping":{}}\n\n{"id":8,"ping":{}}\n')

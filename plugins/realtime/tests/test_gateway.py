@@ -116,8 +116,8 @@ async def test_a_plain_request_is_told_what_this_is(served_once: Serve) -> None:
         '{"id":2,"ping":{},"send":{}}',
     ],
 )
-async def test_garbage_ends_the_connection(served: Serve, frame: str | bytes) -> None:
-    async with served() as town:
+async def test_garbage_ends_the_connection(served_json: Serve, frame: str | bytes) -> None:
+    async with served_json() as town:
         wire = await town.open("alice")
         await wire.socket.send(frame)
         assert await wire.closed() == 3501
@@ -137,8 +137,8 @@ async def test_a_frame_has_a_size(served: Serve) -> None:
         assert await wire.closed() == 1009
 
 
-async def test_fragments_are_put_together(served: Serve) -> None:
-    async with served() as town:
+async def test_fragments_are_put_together(served_json: Serve) -> None:
+    async with served_json() as town:
         wire = await town.open("alice")
         wire._replies[9] = future = asyncio.get_running_loop().create_future()
         await wire.socket.send(['{"id":9,', '"ping"', ":{}}"])
@@ -151,16 +151,6 @@ async def test_text_that_is_no_utf8_is_no_traceback(served_once: Serve, caplog: 
         await wire.socket.send(b"\xff\xff", text=True)
         assert await wire.closed() == 1007
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
-
-
-async def test_a_codec_that_is_not_spoken_is_the_end(served: Serve) -> None:
-    async with served() as town:
-        wire = await town.open(subprotocols=["centrifuge-protobuf"])
-        assert wire.socket.subprotocol == "centrifuge-protobuf"
-        assert await wire.closed() == 3506
-        assert await (await town.open(path="/connection/websocket?format=protobuf")).closed() == 3506
-        wire = await town.open("alice", subprotocols=["centrifuge-json"])
-        assert wire.socket.subprotocol == "centrifuge-json"
 
 
 @settings(max_examples=500, deadline=None)

@@ -1,10 +1,11 @@
-"""The unmodified `centrifuge-python`."""
+"""The unmodified `centrifuge-python`, in JSON and in Protobuf, where it leaves the encoding of data to its user."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 from centrifuge import CentrifugeError, Client, ClientEventHandler, SubscriptionEventHandler
 from centrifuge.exceptions import ReplyError
@@ -14,6 +15,16 @@ from corekit.contracts.auth import Denied
 from corekit.contracts.realtime import Realtime
 
 ROOM, SQUARE = room("one"), room("one", "square")
+
+
+def written(town: Served, data: Any) -> Any:
+    """Write data as the client wants it."""
+    return msgspec.json.encode(data) if town.codec == "protobuf" else data
+
+
+def read(data: Any) -> Any:
+    """Read data as the client gives it."""
+    return msgspec.json.decode(data) if isinstance(data, bytes) else data
 
 
 @dataclass
@@ -26,7 +37,7 @@ class Ears(SubscriptionEventHandler):
     joined: list[Any] = field(default_factory=list)
 
     async def on_publication(self, ctx: Any) -> None:
-        self.heard.append((ctx.pub.offset, ctx.pub.data))
+        self.heard.append((ctx.pub.offset, read(ctx.pub.data)))
 
     async def on_subscribed(self, ctx: Any) -> None:
         self.recoveries.append((ctx.was_recovering, ctx.recovered))
@@ -53,7 +64,7 @@ class Events(ClientEventHandler):
         self.connecting.append(ctx.code)
 
     async def on_publication(self, ctx: Any) -> None:
-        self.own.append((ctx.channel, ctx.pub.data))
+        self.own.append((ctx.channel, read(ctx.pub.data)))
 
 
 async def until(condition: Callable[[], Any], seconds: float = 8.0) -> None:
@@ -65,7 +76,9 @@ async def until(condition: Callable[[], Any], seconds: float = 8.0) -> None:
 def make(town: Served, bearer: str = "alice", **options: Any) -> tuple[Client, Events]:
     events = Events()
     url = town.url.replace("http", "ws") + "/connection/websocket"
-    settings = {"min_reconnect_delay": 0.05, "max_reconnect_delay": 0.2, "proxy": None, "timeout": 3}
+    settings = {"min_reconnect_delay": 0.05, "max_reconnect_delay": 0.2, "proxy": None, "timeout": 3} | {
+        "use_protobuf": town.codec == "protobuf"
+    }
     client = Client(url, events=events, token=bearer, **(settings | options))
     town.stack.push_async_callback(client.disconnect)
     return client, events
@@ -85,14 +98,14 @@ async def test_subscribe_publish_presence_history_and_calls(served: Serve) -> No
         for data in numbered(3):
             await town.town.tell(ROOM, data)
         await until(lambda: len(ears.heard) == 3)
-        await signals.publish({"typing": True})
+        await signals.publish(written(town, {"typing": True}))
         await until(lambda: square.heard and square.joined)
         assert square.heard == [(0, {"typing": True})]
         assert [info.user for info in (await subscription.presence()).clients.values()] == [usr("alice")]
         assert (await subscription.presence_stats()).num_clients == 1
         history = await subscription.history(limit=2, reverse=True)
         assert [entry.offset for entry in history.publications] == [3, 2]
-        assert (await client.rpc("say", {"text": "hi"})).data == {"text": "user hi"}
+        assert read((await client.rpc("say", written(town, {"text": "hi"}))).data) == {"text": "user hi"}
         await town.kit.get(Realtime).publish(f"user:{usr('alice')}", b'"psst"')
         await until(lambda: events.own == [(f"user:{usr('alice')}", "psst")])
         await subscription.unsubscribe()
@@ -106,7 +119,7 @@ async def test_errors_arrive_with_their_codes(served: Serve) -> None:
         await client.ready(3)
         for method, data, code in (("no.such", {}, 104), ("say", {}, 107), ("quarrel", {"text": ""}, 107)):
             with pytest.raises(ReplyError) as caught:
-                await client.rpc(method, data)
+                await client.rpc(method, written(town, data))
             assert caught.value.code == code
         ears = Ears()
         forbidden = client.new_subscription(f"user:{usr('bob')}", ears)

@@ -1,4 +1,4 @@
-"""The seam between the schema and its encodings: JSON now, Protobuf from the same structs."""
+"""The seam between the schema and its encodings, JSON and Protobuf."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Protocol

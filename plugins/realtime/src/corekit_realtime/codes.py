@@ -54,7 +54,6 @@ MALFORMED = Close(3501, "bad request")
 STALE = Close(3502, "stale")
 FORCED = Close(3503, "force disconnect")
 CONNECTION_LIMIT = Close(3504, "connection limit")
-INAPPROPRIATE_PROTOCOL = Close(3506, "inappropriate protocol")
 REFUSED = Close(3507, "permission denied")
 FRAME_TOO_LARGE = Close(1009, "message too big")  # RFC 6455 §7.4.1
 

@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -12,8 +12,10 @@ from corekit.context import Caller
 from corekit.errors import Forbidden, Problem, TooMany, Unavailable
 from corekit.guard.limits import MemoryLimits, Rule, address_key
 from corekit.watch.logs import get_logger
+from corekit_realtime.codec import Codec
 from corekit_realtime.codec_json import JsonCodec
-from corekit_realtime.codes import INAPPROPRIATE_PROTOCOL, SHUTDOWN, SLOW
+from corekit_realtime.codec_protobuf import ProtobufCodec
+from corekit_realtime.codes import SHUTDOWN, SLOW
 from corekit_realtime.commands import NodeCommands
 from corekit_realtime.connection import Connection, Receive
 from corekit_realtime.errors import UpgradeRequired
@@ -33,7 +35,7 @@ class Gateway:
         settings = node.settings
         self._node = node
         self._commands = NodeCommands(node)
-        self._codec = JsonCodec()
+        self._json, self._protobuf = JsonCodec(), ProtobufCodec()
         self._log = get_logger("corekit.realtime")
         self._limits = MemoryLimits(node.kit.clock)
         per_address = settings.handshakes_ip_rate
@@ -54,11 +56,9 @@ class Gateway:
         offered = scope.get("subprotocols", ())
         chosen = next((name for name in (_PROTOBUF, _JSON) if name in offered), None)
         await send({"type": "websocket.accept", "subprotocol": chosen})
-        if chosen == _PROTOBUF or b"=protobuf" in scope.get("query_string", b""):
-            close = INAPPROPRIATE_PROTOCOL
-            await send({"type": "websocket.close", "code": close.code, "reason": close.reason})
-            return
-        await self._run(scope, receive, send, caller)
+        asked = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+        binary = chosen == _PROTOBUF or "protobuf" in {asked.get("format"), asked.get("cf_protocol")}
+        await self._run(scope, receive, send, caller, self._protobuf if binary else self._json)
 
     async def drain(self, seconds: float) -> None:
         """Let nobody in; close at a rate that spreads the comers-back; finish what was called."""
@@ -95,14 +95,14 @@ class Gateway:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         return urlsplit(origin).netloc == host
 
-    async def _run(self, scope: Mapping[str, Any], receive: Receive, send: Send, caller: Caller) -> None:
+    async def _run(self, scope: Mapping[str, Any], receive: Receive, send: Send, caller: Caller, codec: Codec) -> None:
         node = self._node
-        connection = Connection(node.settings, self._commands, node.tasks, caller, self._codec)
+        connection = Connection(node.settings, self._commands, node.tasks, caller, codec)
         transport = (scope.get("extensions") or {}).get(EXTENSION)
         connection.writer = (
-            QueueWriter(self._codec, node.caps, send, connection.cut)
+            QueueWriter(codec, node.caps, send, connection.cut)
             if transport is None
-            else DirectWriter(self._codec, node.caps, transport)
+            else DirectWriter(codec, node.caps, transport)
         )
         node.connections.add(connection)
         node.heartbeat.await_connect(connection)
