@@ -9,11 +9,11 @@ from corekit_chat.errors import NotMember
 from corekit_chat.outgoing import TAG, Outgoing, Stored
 
 _TAKE = """
-UPDATE chat_conversation SET last_seq = last_seq + 1, message_count = message_count + 1, active_at = ?5
- WHERE id = ?1 AND tenant IS ?4
-   AND EXISTS (SELECT 1 FROM chat_member m WHERE m.conversation = ?1 AND m.usr = ?2 AND m.left_at IS NULL
+UPDATE chat_conversation SET last_seq = last_seq + 1, message_count = message_count + 1, active_at = :now
+ WHERE id = :conv AND tenant IS :tenant
+   AND EXISTS (SELECT 1 FROM chat_member m WHERE m.conversation = :conv AND m.usr = :sender AND m.left_at IS NULL
                AND m.role <> 'guest' AND (chat_conversation.kind <> 'channel' OR m.role <> 'member'))
-   AND NOT EXISTS (SELECT 1 FROM chat_message WHERE conversation = ?1 AND sender = ?2 AND client_id = ?3)
+   AND NOT EXISTS (SELECT 1 FROM chat_message WHERE conversation = :conv AND sender = :sender AND client_id = :client_id)
 RETURNING last_seq, message_count
 """
 _INSERT = """
@@ -44,7 +44,8 @@ def send(connection: sqlite3.Connection, item: Outgoing) -> Stored:
     """
     conversation, sender, now = item.conversation.bytes, item.sender.bytes, to_micros(item.created_at)
     tenant = item.tenant and item.tenant.bytes
-    taken = connection.execute(_TAKE, (conversation, sender, item.client_id, tenant, now)).fetchone()
+    named = {"conv": conversation, "sender": sender, "client_id": item.client_id, "tenant": tenant, "now": now}
+    taken = connection.execute(_TAKE, named).fetchone()
     if taken is None:
         return _refused(connection, item)
     seq, no = taken
