@@ -17,6 +17,7 @@ from corekit.data.ending import to_the_end
 from corekit.data.engines import Rights
 from corekit.data.outbox import Delivery
 from corekit.data.policy import Identity
+from corekit.data.redis import Redis
 from corekit.errors import Forbidden, ReadonlyContext, Refused, Unauthenticated
 from corekit.hooks import Hooks
 from corekit.values import Clock, uuid7
@@ -36,6 +37,7 @@ class Kit(Protocol):
     hooks: Hooks
     database: Database
     keyring: Keyring
+    redis: Redis | None
 
     @property
     def started(self) -> bool:

@@ -15,60 +15,16 @@ from corekit.data.resp import RedisRefused
 from corekit.errors import ConfigError, Unavailable
 from corekit.guard import Limits, LimitSettings, RedisLimits, Rule, make_limits
 from corekit.settings import Config
-from corekit.testing import FakeClock, free_port, make_kit
+from corekit.testing import Door, FakeClock, make_kit
 
 FIVE = Rule("test.five", 5, 60, 3)
 ACCOUNT = Rule("test.account", 5, 60, 3, "account")
 
 
-class Door:
-    """A way to the server that swallows what comes, answers nonsense, or is shut, when told to."""
-
-    def __init__(self, url: str) -> None:
-        self._to = urlsplit(url)
-        self._port = free_port()
-        self._server: asyncio.Server | None = None
-        self._writers: list[asyncio.StreamWriter] = []
-        self.mode = "pass"
-        self.url = url.replace(f":{self._to.port}", f":{self._port}")
-
-    async def open(self) -> None:
-        self._server = await asyncio.start_server(self._enter, "127.0.0.1", self._port)
-
-    async def shut(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-        await asyncio.sleep(0.01)
-
-    async def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inside, out = await asyncio.open_connection(self._to.hostname, self._to.port)
-        self._writers += [writer, out]
-        back = asyncio.create_task(self._carry(inside, writer))
-        await self._carry(reader, out)
-        back.cancel()
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65_536):
-                if self.mode == "pass":
-                    writer.write(data)
-                elif self.mode == "garble":
-                    writer.write(b"<html>\r\n")
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-
 @pytest.fixture
 async def door(valkey_url: str) -> AsyncGenerator[Door]:
-    door = Door(valkey_url)
-    await door.open()
-    yield door
-    await door.shut()
+    async with Door(valkey_url) as door:
+        yield door
 
 
 @pytest.fixture

@@ -2,16 +2,12 @@
 
 import asyncio
 import socket
-from contextlib import AsyncExitStack
 
 import pytest
-from realtime_town import Serve, TownPlugin, Wire, numbered, room, shuffled, somewhat, usr
+from realtime_town import Serve, Wire, numbered, room, shuffled, somewhat, usr
 
 from corekit import Actor
 from corekit.contracts.realtime import Realtime
-from corekit.testing import FakeClock, make_kit, serve
-from corekit_realtime import RealtimePlugin, RealtimeSettings
-from corekit_realtime.bus import MemoryBus
 
 ROOM, SQUARE = room("one"), room("one", "square")
 
@@ -170,38 +166,6 @@ async def test_a_stalled_reader_is_cut_off_and_the_room_is_unharmed(served: Serv
         again = await town.open("carol")
         found = await again.subscribe(ROOM, recover=True, epoch="epoch", offset=count - 100)
         assert len(found["publications"]) == 100
-
-
-async def test_two_nodes_on_one_bus(clock: FakeClock) -> None:
-    bus = MemoryBus()
-    towns = [TownPlugin(), TownPlugin()]
-    towns[1].log = towns[0].log
-    async with AsyncExitStack() as stack:
-        kits = [
-            await stack.enter_async_context(make_kit([RealtimePlugin(RealtimeSettings(), bus=bus), town], clock=clock))
-            for town in towns
-        ]
-        urls = [await stack.enter_async_context(serve(kit)) for kit in kits]
-        wires = [await Wire.open(url, "alice") for url in urls]
-        for wire in wires:
-            stack.push_async_callback(wire.close)
-            await wire.subscribe(ROOM)
-            await wire.subscribe(SQUARE)
-        for number, data in enumerate(numbered(20)):
-            await towns[number % 2].tell(ROOM, data)
-        for wire in wires:
-            assert [offset for offset, _ in await wire.heard(20)] == list(range(1, 21))
-        await wires[0].ask(publish={"channel": SQUARE, "data": "hi"})
-        push = await wires[1].push()
-        assert (push["pub"]["data"], push["pub"]["info"]["user"]) == ("hi", usr("alice"))
-        await kits[0].get(Realtime).publish(f"user:{usr('alice')}", b'"psst"')
-        assert (await wires[1].heard(1))[0][1] == "psst"
-        await kits[0].get(Realtime).unsubscribe(Actor("alice").id, ROOM)
-        while "unsubscribe" not in (push := await wires[1].push()):
-            pass
-        assert push["channel"] == ROOM
-        await kits[1].get(Realtime).disconnect(Actor("alice").id)
-        assert [await wire.closed() for wire in wires] == [3503, 3503]
 
 
 async def test_two_kits_in_one_process_hear_nothing_of_each_other(served_once: Serve) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
@@ -107,30 +108,44 @@ class Redis:
             raise opened
         return opened
 
-    async def _open(self) -> Line | Exception:
-        """Connect and log in; a failure is returned, since nobody may be left to catch it."""
+    async def dial(
+        self,
+        patience: float,
+        *,
+        heard: Callable[[bytes, bytes], None] | None = None,
+        lost: Callable[[], None] | None = None,
+    ) -> Line:
+        """Open a connection of one's own and log in: for channels, which need one for themselves.
+
+        `patience` is in seconds, for each command.
+        """
         line: Line | None = None
+        tls = ssl.create_default_context() if _SCHEMES[self._url.scheme] else None
+        loop, host, port = asyncio.get_running_loop(), self._url.hostname or "", self._url.port or 6379
         try:
             async with asyncio.timeout(CONNECT):
-                line = await self._connect()
+                made = lambda: Line(patience, heard=heard, lost=lost)  # noqa: E731
+                _, line = await loop.create_connection(made, host, port, ssl=tls)
                 await self._greet(line)
+        except BaseException:
+            if line is not None:
+                line.close()
+            raise
+        return line
+
+    async def _open(self) -> Line | Exception:
+        """Connect and log in; a failure is returned, since nobody may be left to catch it."""
+        try:
+            line = self._line = await self.dial(self._timeout)
         except (OSError, RedisRefused) as error:
             self._failed_at = asyncio.get_running_loop().time()
             reason = error.code if isinstance(error, RedisRefused) else type(error).__name__
             get_logger("corekit.redis").warning("redis_unreachable", reason=reason)
             return error
         else:
-            self._line = line
             return line
         finally:
             self._opening = None
-            if line is not None and line is not self._line:
-                line.close()
-
-    async def _connect(self) -> Line:
-        tls = ssl.create_default_context() if _SCHEMES[self._url.scheme] else None
-        loop, host, port = asyncio.get_running_loop(), self._url.hostname or "", self._url.port or 6379
-        return (await loop.create_connection(lambda: Line(self._timeout), host, port, ssl=tls))[1]
 
     async def _greet(self, line: Line) -> None:
         """Say who we are and which database is meant."""

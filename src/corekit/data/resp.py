@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, cast
 
 _NOTHING = object()
@@ -20,12 +21,23 @@ class Garbled(Exception):
 
 
 class Line(asyncio.Protocol):
-    """Carries many commands at once; where one waits longer than `timeout` seconds, all that wait fail."""
+    """Carries many commands at once; where one waits longer than `timeout` seconds, all that wait fail.
 
-    def __init__(self, timeout: float) -> None:
+    `heard` gets what a channel that was subscribed to brings (its name and the message), `lost` hears of the end.
+    """
+
+    def __init__(
+        self,
+        timeout: float,
+        *,
+        heard: Callable[[bytes, bytes], None] | None = None,
+        lost: Callable[[], None] | None = None,
+    ) -> None:
         import hiredis  # noqa: PLC0415  # an extra
 
         self._timeout = timeout
+        self._heard = heard
+        self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._pack: Any = hiredis.pack_command  # its stub means a tuple of any length
         self._reader = hiredis.Reader(protocolError=Garbled, replyError=RedisRefused, notEnoughData=_NOTHING)
@@ -61,6 +73,8 @@ class Line(asyncio.Protocol):
             future, _ = self._waiting.popleft()
             if not future.done():
                 future.set_exception(error or ConnectionResetError("the connection was lost"))
+        if transport is not None and self._lost is not None:
+            self._lost()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what commands are written to."""
@@ -71,6 +85,9 @@ class Line(asyncio.Protocol):
         try:
             self._reader.feed(data)
             while (answer := self._reader.gets()) is not _NOTHING:
+                if self._heard is not None and isinstance(answer, list) and answer[0] == b"message":
+                    self._heard(answer[1], answer[2])
+                    continue
                 future, _ = self._waiting.popleft()
                 if not future.done():
                     future.set_result(answer)

@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-import asyncpg
-
 from corekit.data import Database
-from corekit.data.options import database_url, libpq_url, server_settings
+from corekit.data.listening import ERRORS, listening_connection
 from corekit.watch.logs import get_logger
 
 PAUSE = 0.05  # seconds: commits that come closer together ring once
@@ -14,10 +12,7 @@ AGAIN = 5.0  # seconds until a lost connection is opened again; meanwhile worker
 
 
 class Bell:
-    """Rings for commits of this process that left work, and hears the others; never in a transaction of anybody's.
-
-    A commit that notifies holds a lock of the whole database until it is done, so no business transaction does.
-    """
+    """Rings for commits of this process that left work, and hears the others; never in a transaction of anybody's."""
 
     def __init__(self, database: Database, heard: Callable[[], None]) -> None:
         self._database = database
@@ -42,15 +37,12 @@ class Bell:
         while True:
             try:
                 await self._ring()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except ERRORS as error:
                 get_logger("corekit.jobs").warning("bell_lost", error=type(error).__name__)
                 await asyncio.sleep(AGAIN)
 
     async def _ring(self) -> None:
-        settings = self._database.settings
-        url = settings.direct_url or settings.service_url
-        url = libpq_url(database_url(url) if url else self._database.url)
-        connection = await asyncpg.connect(url, server_settings=server_settings(settings))
+        connection = await listening_connection(self._database)
         try:
             await connection.add_listener(self._channel, self._hear)
             self._heard()  # who rang before we listened

@@ -13,7 +13,7 @@ UPDATE chat_conversation SET last_seq = last_seq + 1, message_count = message_co
  WHERE id = :conv AND tenant IS :tenant
    AND EXISTS (SELECT 1 FROM chat_member m WHERE m.conversation = :conv AND m.usr = :sender AND m.left_at IS NULL
                AND m.role <> 'guest' AND (chat_conversation.kind <> 'channel' OR m.role <> 'member'))
-   AND NOT EXISTS (SELECT 1 FROM chat_message WHERE conversation = :conv AND sender = :sender AND client_id = :client_id)
+   AND NOT EXISTS (SELECT 1 FROM chat_message WHERE conversation = :conv AND sender = :sender AND client_id = :key)
 RETURNING last_seq, message_count
 """
 _INSERT = """
@@ -44,7 +44,7 @@ def send(connection: sqlite3.Connection, item: Outgoing) -> Stored:
     """
     conversation, sender, now = item.conversation.bytes, item.sender.bytes, to_micros(item.created_at)
     tenant = item.tenant and item.tenant.bytes
-    named = {"conv": conversation, "sender": sender, "client_id": item.client_id, "tenant": tenant, "now": now}
+    named = {"conv": conversation, "sender": sender, "key": item.client_id, "tenant": tenant, "now": now}
     taken = connection.execute(_TAKE, named).fetchone()
     if taken is None:
         return _refused(connection, item)

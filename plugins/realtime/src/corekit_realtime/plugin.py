@@ -13,7 +13,8 @@ from corekit.errors import Unavailable
 from corekit.events import on
 from corekit.plugin import Plugin
 from corekit.watch import Check
-from corekit_realtime.bus import Bus, MemoryBus
+from corekit_realtime.bus import Bus
+from corekit_realtime.bus.choose import choose
 from corekit_realtime.codes import FORCED, INVALID_TOKEN
 from corekit_realtime.gateway import Gateway
 from corekit_realtime.node import PURPOSE, Node
@@ -40,10 +41,11 @@ class RealtimePlugin(Plugin[RealtimeSettings]):
     @asynccontextmanager
     async def lifespan(self, kit: Kit) -> AsyncGenerator[None]:
         """Provide Realtime; connections come in when everything has started."""
-        node = self._node = Node(kit, self.settings, self._bus or MemoryBus())
+        node = self._node = Node(kit, self.settings, self._bus or choose(kit, self.settings))
         kit.provide(Realtime, RealtimeService(node))
         self._gateway = Gateway(node)
         upkeep = Upkeep(node)
+        await node.bus.start(upkeep.begin_comparing)
         loops = [
             asyncio.create_task(work, name="corekit-realtime-upkeep")
             for work in (node.heartbeat.run(), upkeep.check_positions(), upkeep.reauthorise())
@@ -56,6 +58,7 @@ class RealtimePlugin(Plugin[RealtimeSettings]):
                 with contextlib.suppress(asyncio.CancelledError):
                     await loop
             await node.stop(_STOP)
+            await node.bus.stop()
             self._node = self._gateway = None
 
     async def drain(self, seconds: float) -> None:

@@ -1,9 +1,14 @@
 """`[realtime]`: where the gateway listens, and its limits."""
 
+import re
 from typing import Literal
 
 from corekit.errors import ConfigError
 from corekit.settings import Settings
+
+BUSES = ("auto", "memory", "postgresql", "redis")
+SCHEMES = ("redis", "rediss", "valkey", "valkeys", "nats", "tls")
+_PREFIX = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 class RealtimeSettings(Settings, frozen=True):
@@ -41,7 +46,8 @@ class RealtimeSettings(Settings, frozen=True):
     handshakes: int = 1000
     handshakes_ip_rate: int = 500
     handshakes_ip_burst: int = 2000
-    bus: Literal["auto", "memory"] = "auto"
+    bus: str = "auto"
+    bus_prefix: str = "corekit"
     shards: int = 64
 
     def __post_init__(self) -> None:
@@ -55,3 +61,8 @@ class RealtimeSettings(Settings, frozen=True):
             raise ConfigError("[realtime] pong_timeout must be above 0 and below ping")
         if self.hard_buffer < self.soft_buffer:
             raise ConfigError("[realtime] hard_buffer must not be below soft_buffer")
+        if self.bus not in BUSES and self.bus.partition("://")[0] not in SCHEMES:
+            allowed = ", ".join((*BUSES, *(f"{scheme}://…" for scheme in SCHEMES)))
+            raise ConfigError(f"[realtime] bus is one of {allowed}")
+        if not _PREFIX.fullmatch(self.bus_prefix):
+            raise ConfigError("[realtime] bus_prefix is 1 to 32 letters, digits, '-' and '_'")

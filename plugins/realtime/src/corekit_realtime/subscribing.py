@@ -53,6 +53,7 @@ class Subscribing:
         place = self._demand_free(connection, channel)
         subscription = self._node.attach(connection, place, wants_join_leave=request.join_leave)
         try:
+            await self._node.bus.settle()
             async with connection.fresh_caller().begin(readonly=True) as ctx:
                 subscription.data = decoded(request.data)
                 subscription.grant = grant or await self.ask(ctx, place, subscription.data)

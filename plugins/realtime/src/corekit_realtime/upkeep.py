@@ -40,10 +40,18 @@ class Upkeep:
         """Compare every so often, until cancelled."""
         while True:
             await asyncio.sleep(self._node.settings.position_check)
-            try:
-                await self.compare()
-            except Exception as error:  # noqa: BLE001  # a lost database must not end the checks
-                self._log.warning("position_check_failed", error=f"{type(error).__name__}: {error}")
+            await self.compare_now()
+
+    def begin_comparing(self) -> None:
+        """Compare beside what goes on: the bus was away."""
+        self._node.tasks.spawn(self.compare_now(), "compare")
+
+    async def compare_now(self) -> None:
+        """Compare once; a lost database must not end the checks."""
+        try:
+            await self.compare()
+        except Exception as error:  # noqa: BLE001  # whatever a log raises
+            self._log.warning("position_check_failed", error=f"{type(error).__name__}: {error}")
 
     async def compare(self) -> None:
         """Have gaps read that no publication has shown."""

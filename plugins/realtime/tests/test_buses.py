@@ -1,0 +1,253 @@
+"""Two nodes on each bus: what crosses, what a lost bus costs, and a bus that loses, repeats and reorders."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+from realtime_town import Served, TownPlugin, numbered, room, usr
+from realtime_wire import Wire
+
+from corekit import Actor
+from corekit.contracts.realtime import Realtime
+from corekit.data import DatabaseSettings
+from corekit.errors import ConfigError
+from corekit.testing import Door, FakeClock, PostgresServer, make_kit, serve
+from corekit_realtime import RealtimePlugin, RealtimeSettings
+from corekit_realtime.bus import Bus, MemoryBus
+from corekit_realtime.bus.postgresql import PART, parts
+
+ROOM, SQUARE = room("one"), room("one", "square")
+REMOTE = ["postgresql", "redis", "nats"]
+
+
+class Unruly(MemoryBus):
+    """Loses one message in ten, and brings the others twice and in any order."""
+
+    def publish(self, shard: int, message: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(2):
+            if random.random() > 0.1:  # noqa: S311  # no secret
+                loop.call_later(random.random() / 50, super().publish, shard, message)  # noqa: S311
+
+
+class Pair:
+    """Two nodes with one log, and the way to their bus."""
+
+    def __init__(self, nodes: list[Served], door: Door | None) -> None:
+        self.nodes = nodes
+        self.door = door
+        self.towns = [node.town for node in nodes]
+
+    async def wires(self, *names: str) -> list[Wire]:
+        """Connect somebody to each node."""
+        return [await node.open(name) for node, name in zip(self.nodes, names, strict=True)]
+
+    async def ready(self, *, ready: bool = True) -> None:
+        """Wait until both nodes have their bus, or know that they have lost it."""
+        async with asyncio.timeout(10):
+            while any(node.node.bus.ready is not ready for node in self.nodes):
+                await asyncio.sleep(0.01)
+
+
+async def started(
+    stack: AsyncExitStack,
+    clock: FakeClock,
+    *,
+    database: DatabaseSettings | None = None,
+    own: Bus | None = None,
+    door: Door | None = None,
+    **settings: Any,
+) -> Pair:
+    """Start two nodes."""
+    nodes, towns = [], [TownPlugin(), TownPlugin()]
+    towns[1].log = towns[0].log
+    for town in towns:
+        realtime = RealtimePlugin(RealtimeSettings(**settings), bus=own)
+        tables = {"jobs": {"worker": False}}
+        kit = await stack.enter_async_context(
+            make_kit([realtime, town], database=database, clock=clock, settings=tables)
+        )
+        url = await stack.enter_async_context(serve(kit))
+        assert realtime._node is not None
+        nodes.append(Served(url, kit, town, realtime._node, clock, stack))
+    pair = Pair(nodes, door)
+    await pair.ready()
+    return pair
+
+
+@dataclass
+class Broker:
+    """A real broker: where it is, and the database where that is one."""
+
+    url: str
+    database: DatabaseSettings | None = None
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest) -> Broker | None:
+    """Give the broker of this name; the memory needs none."""
+    if request.param == "memory":
+        return None
+    if request.param != "postgresql":
+        return Broker(request.getfixturevalue({"redis": "valkey_url", "nats": "nats_url"}[request.param]))
+    server: PostgresServer = request.getfixturevalue("postgres")
+    settings = asyncio.run(server.settings(request.getfixturevalue("postgres_url")))
+    return Broker(settings.service_url, settings)
+
+
+@pytest.fixture
+async def pair(broker: Broker | None, clock: FakeClock) -> AsyncGenerator[Pair]:
+    """Give two nodes on the broker, behind a door."""
+    async with AsyncExitStack() as stack:
+        if broker is None:
+            yield await started(stack, clock, own=MemoryBus())
+            return
+        door = await stack.enter_async_context(Door(broker.url))
+        if broker.database is None:
+            yield await started(stack, clock, door=door, bus=door.url, bus_prefix=uuid4().hex)
+        else:
+            database = structs.replace(broker.database, direct_url=door.url)
+            yield await started(stack, clock, door=door, database=database)
+
+
+on_each = pytest.mark.parametrize("broker", ["memory", *REMOTE], indirect=True)
+on_each_remote = pytest.mark.parametrize("broker", REMOTE, indirect=True)
+
+
+@on_each
+async def test_everything_crosses(pair: Pair) -> None:
+    wires = await pair.wires("alice", "alice")
+    for wire in wires:
+        await wire.subscribe(ROOM)
+        await wire.subscribe(SQUARE)
+    for number, data in enumerate(numbered(20)):
+        await pair.towns[number % 2].tell(ROOM, data)
+    for wire in wires:
+        assert [offset for offset, _ in await wire.heard(20)] == list(range(1, 21))
+    await wires[0].ask(publish={"channel": SQUARE, "data": "hi"})
+    push = await wires[1].push()
+    assert (push["pub"]["data"], push["pub"]["info"]["user"]) == ("hi", usr("alice"))
+    realtimes = [node.kit.get(Realtime) for node in pair.nodes]
+    await realtimes[0].publish(f"user:{usr('alice')}", b'"psst"')
+    assert (await wires[1].heard(1))[0][1] == "psst"
+    await realtimes[0].unsubscribe(Actor("alice").id, ROOM)
+    while "unsubscribe" not in (push := await wires[1].push()):
+        pass
+    assert push["channel"] == ROOM
+    await realtimes[1].disconnect(Actor("alice").id)
+    assert [await wire.closed() for wire in wires] == [3503, 3503]
+
+
+@on_each
+async def test_long_and_equal_messages_cross_whole(pair: Pair) -> None:
+    """Red on PostgreSQL where the parts of a message have no numbers: it delivers two equal ones once."""
+    (_, bob) = await pair.wires("alice", "bob")
+    await bob.subscribe(SQUARE)
+    realtime = pair.nodes[0].kit.get(Realtime)
+    said = ["ä" * 20_000, "x" * 40_000, "short", "short", "short", "€uro" * 9_000]
+    for text in said:
+        await realtime.publish(SQUARE, f'"{text}"'.encode())
+    assert [text for _, text in await bob.heard(len(said))] == said
+
+
+@on_each
+async def test_a_subscription_misses_nothing_that_is_published_elsewhere_meanwhile(pair: Pair) -> None:
+    """Red where `make` does not wait for the bus: what comes before the broker knows of the listener is lost."""
+    (_, bob) = await pair.wires("alice", "bob")
+    for index in range(12):
+        channel = room(f"race {index}")
+        told = asyncio.create_task(_tell(pair.towns[0], channel, 30))
+        await asyncio.sleep(random.random() / 100)  # noqa: S311
+        first = (await bob.subscribe(channel, recover=True, epoch="epoch", offset=0)).get("publications", [])
+        await told
+        rest = await bob.heard(30 - len(first))
+        assert [entry["offset"] for entry in first] + [offset for offset, _ in rest] == list(range(1, 31))
+        await bob.ask(unsubscribe={"channel": channel})
+
+
+async def _tell(town: TownPlugin, channel: str, count: int) -> None:
+    for data in numbered(count):
+        await town.tell(channel, data)
+        await asyncio.sleep(0.001)
+
+
+@on_each_remote
+async def test_what_a_lost_bus_lost_is_read_from_the_log(pair: Pair) -> None:
+    """Red where `restored` compares nothing: the position check comes 40 s later."""
+    assert pair.door is not None
+    wires = await pair.wires("alice", "bob")
+    for wire in wires:
+        await wire.subscribe(ROOM)
+    await pair.towns[0].tell(ROOM, b"1")
+    assert [offset for offset, _ in await wires[1].heard(1)] == [1]
+    await pair.door.shut()
+    await pair.ready(ready=False)
+    for data in numbered(40):
+        await pair.towns[0].tell(ROOM, data)
+    assert [offset for offset, _ in await wires[0].heard(41)] == list(range(1, 42))
+    await pair.door.open()
+    await pair.ready()
+    assert [offset for offset, _ in await wires[1].heard(40, 10)] == list(range(2, 42))
+    await pair.towns[1].tell(ROOM, b"2")
+    assert [offset for offset, _ in await wires[0].heard(1)] == [42]
+
+
+@on_each_remote
+async def test_health_says_that_the_bus_is_lost(pair: Pair) -> None:
+    assert pair.door is not None
+    await pair.door.shut()
+    await pair.ready(ready=False)
+    ready, states = await pair.nodes[0].kit.health.ready()
+    assert not ready
+    assert [state for name, state in states.items() if "bus" in name] == ["down"]
+
+
+async def test_a_bus_that_loses_repeats_and_reorders(clock: FakeClock) -> None:
+    async with AsyncExitStack() as stack:
+        pair = await started(stack, clock, own=Unruly())
+        wires = await pair.wires("alice", "bob")
+        for wire in wires:
+            await wire.subscribe(ROOM)
+        for number, data in enumerate(numbered(300)):
+            await pair.towns[number % 2].tell(ROOM, data)
+            if not number % 10:
+                await asyncio.sleep(0.001)
+        for node in pair.nodes:
+            await node.node.bus.settle()
+        await asyncio.sleep(0.1)
+        for town in pair.towns:
+            await town.tell(ROOM, b'"last"')  # whoever missed the end hears of it with one of these
+        for wire in wires:
+            assert [offset for offset, _ in await wire.heard(301)] == list(range(1, 302))
+
+
+@pytest.mark.parametrize(
+    ("bus", "message"),
+    [
+        ("carrier pigeons", "auto, memory, postgresql, redis, redis://"),
+        ("postgresql", r"\[database\] url is not"),
+        ("redis", r"\[redis\] url is not set"),
+        ("redis://h:1/x", r"\[redis\] url is like"),
+    ],
+)
+async def test_a_bus_that_cannot_be_is_named(clock: FakeClock, bus: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        async with make_kit([RealtimePlugin(RealtimeSettings(bus=bus)), TownPlugin()], clock=clock):
+            pass
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=40), st.integers(1, 900))
+def test_parts_are_the_message(text: str, times: int) -> None:
+    message = (text * times).encode()
+    found = list(parts(message))
+    assert "".join(part[1:] for part in found).encode() == message
+    assert "".join(part[0] for part in found) == "+" * (len(found) - 1) + "."
+    assert all(len(part.encode()) <= PART + 1 for part in found)
