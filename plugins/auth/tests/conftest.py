@@ -18,7 +18,7 @@ from sqlalchemy import Executable, text
 from sqlalchemy.engine import make_url
 
 from corekit import Caller, Client, Corekit
-from corekit.contracts.delivery import Mail, MailSender, Outcome, Sent
+from corekit.contracts.delivery import Mail, MailSender, Outcome, Sent, Sms, SmsSender
 from corekit.data import DatabaseSettings
 from corekit.data.migrating import alone
 from corekit.plugin import Kit, Plugin
@@ -91,15 +91,30 @@ class Recorder(MailSender):
         return self.outcomes.pop(0) if self.outcomes else Sent("1")
 
 
+class Phones(SmsSender):
+    """Keeps SMS, and answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.texts: list[Sms] = []
+        self.outcomes: list[Outcome] = []
+
+    async def send(self, caller: Caller, sms: Sms) -> Outcome:
+        """Keep one; it may take a context of its own, so none is open."""
+        async with caller.begin():
+            self.texts.append(sms)
+        return self.outcomes.pop(0) if self.outcomes else Sent("1")
+
+
 class Post(Plugin[Settings]):
     """A post office that delivers when a test says so."""
 
     name = "post"
-    provides = (MailSender,)
+    provides = (MailSender, SmsSender)
 
     def __init__(self) -> None:
         super().__init__(Settings())
         self.recorder = Recorder()
+        self.phones = Phones()
         self._kit: Kit | None = None
         self._done: set[UUID] = set()
 
@@ -107,6 +122,7 @@ class Post(Plugin[Settings]):
     async def lifespan(self, kit: Kit) -> AsyncGenerator[None]:
         """Provide the sender."""
         kit.provide(MailSender, self.recorder)
+        kit.provide(SmsSender, self.phones)
         self._kit = kit
         yield
 
@@ -127,6 +143,13 @@ class Post(Plugin[Settings]):
     async def code(self) -> str:
         """Deliver one mail, and read its digits."""
         return digits(*await self.deliver())
+
+    async def text(self) -> str:
+        """Deliver one SMS, and read its digits."""
+        before = len(self.phones.texts)
+        assert await self.deliver() == []
+        (sms,) = self.phones.texts[before:]
+        return sms.text.split()[0]
 
     async def link(self) -> httpx.URL:
         """Deliver one mail, and read its link."""

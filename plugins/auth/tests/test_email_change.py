@@ -37,7 +37,7 @@ class Ann:
 
     async def says(self, email: str, mail: Mail) -> Grant | None:
         code = next(word for word in reversed(mail.text.split()) if word.isdigit() and len(word) == 6)
-        return await self.service.one_time.verify(self.caller, "email_change", email=email, token=code)
+        return await self.service.one_time.verify(self.caller, "email_change", address=email, token=code)
 
     async def mails(self) -> dict[str, Mail]:
         return {mail.to: mail for mail in await self.post.deliver()}
@@ -149,7 +149,7 @@ async def test_codes_to_the_old_address_die_with_it(ann: Ann, clock: FakeClock) 
     await ann.says(ANN, mails[ANN])
     await ann.says(NEW, mails[NEW])
     with pytest.raises(OtpExpired):
-        await ann.service.one_time.verify(ann.caller, "recovery", email=ANN, token=code)
+        await ann.service.one_time.verify(ann.caller, "recovery", address=ANN, token=code)
 
 
 async def test_statement_11_a_second_factor_is_asked_for_with_401(

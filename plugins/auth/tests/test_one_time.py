@@ -67,7 +67,7 @@ async def test_a_sign_up_waits_for_its_code(
         await service.grant_by_password(caller, ANN, OTHER)
     code = await post.code()
     assert "auth.user_confirmed" not in await tables.told()
-    grant = await one_time.verify(caller, "signup", email=" ANN@example.org", token=code)
+    grant = await one_time.verify(caller, "signup", address=" ANN@example.org", token=code)
     assert grant is not None
     assert grant.session.user.id == user.id
     assert grant.session.user.email_confirmed_at == caller.kit.clock.now()
@@ -83,7 +83,7 @@ async def test_statement_5_a_taken_address_signs_up_as_a_free_one(
 ) -> None:
     """Mutation: return early for a known address in `SignUp._unconfirmed`."""
     first = await sign_up(service, caller)
-    await service.one_time.verify(caller, "signup", email=ANN, token=await post.code())
+    await service.one_time.verify(caller, "signup", address=ANN, token=await post.code())
     clock.move(60)
     flows = len(await tables.read("SELECT id FROM auth_flow_states"))
     again, free = await sign_up(service, caller), await sign_up(service, caller, "bob@example.org")
@@ -120,8 +120,8 @@ async def test_of_two_sign_ups_the_one_whose_code_comes_back_counts(
     code = await post.code()
     if stale != code:
         with pytest.raises(OtpExpired):
-            await one_time.verify(caller, "signup", email=ANN, token=stale)
-    await one_time.verify(caller, "signup", email=ANN, token=code)
+            await one_time.verify(caller, "signup", address=ANN, token=stale)
+    await one_time.verify(caller, "signup", address=ANN, token=code)
     assert await service.grant_by_password(caller, ANN, PASSWORD)
     assert len(await tables.read("SELECT id FROM auth_users")) == 1
 
@@ -134,7 +134,7 @@ async def test_a_password_that_nobody_confirmed_does_not_survive_its_owners_code
     await post.deliver()
     clock.move(60)
     await one_time.otp(caller, ANN)
-    assert await one_time.verify(caller, "email", email=ANN, token=await post.code())
+    assert await one_time.verify(caller, "email", address=ANN, token=await post.code())
     with pytest.raises(InvalidCredentials):
         await service.grant_by_password(caller, ANN, OTHER)
 
@@ -147,12 +147,12 @@ async def test_one_signs_in_with_a_code(
     assert (mail.to, mail.kind) == (ANN, "auth.magiclink")
     code = mail.text.split("code: ")[1][:6]
     assert code in mail.html
-    grant = await one_time.verify(caller, "email", email=ANN, token=code)
+    grant = await one_time.verify(caller, "email", address=ANN, token=code)
     assert grant is not None
     assert grant.session.user.id == signed_up.session.user.id
     assert methods(grant, service) == ["otp"]
     with pytest.raises(OtpExpired):
-        await one_time.verify(caller, "email", email=ANN, token=code)
+        await one_time.verify(caller, "email", address=ANN, token=code)
 
 
 async def test_a_code_makes_an_account_where_that_is_wanted(
@@ -164,7 +164,7 @@ async def test_a_code_makes_an_account_where_that_is_wanted(
     clock.move(60)
     await one_time.otp(caller, ANN, data={"name": "Ann"})
     assert await tables.read("SELECT id FROM auth_users") == []  # the job's to make
-    grant = await one_time.verify(caller, "email", email=ANN, token=await post.code())
+    grant = await one_time.verify(caller, "email", address=ANN, token=await post.code())
     assert grant is not None
     assert grant.session.user.user_metadata == {"name": "Ann"}
     assert sorted(await tables.told()) == ["auth.signed_in", "auth.user_confirmed", "auth.user_created"]
@@ -235,8 +235,8 @@ async def test_a_reset_sets_a_password_without_the_old_one(
     await one_time.recover(caller, ANN)
     code = await post.code()
     with pytest.raises(OtpExpired):
-        await one_time.verify(caller, "magiclink", email=ANN, token=code)  # another purpose
-    grant = await one_time.verify(caller, "recovery", email=ANN, token=code)
+        await one_time.verify(caller, "magiclink", address=ANN, token=code)  # another purpose
+    grant = await one_time.verify(caller, "recovery", address=ANN, token=code)
     assert grant is not None
     assert methods(grant, service) == ["recovery"]
     person = kit.caller(service.bearer(grant.session.access_token))
@@ -246,7 +246,7 @@ async def test_a_reset_sets_a_password_without_the_old_one(
     await service.update_user(person, Changes(password=OTHER))
     assert await service.grant_by_password(caller, ANN, OTHER)
     with pytest.raises(OtpExpired):  # a new password voids every code
-        await one_time.verify(caller, "recovery", email=ANN, token=voided)
+        await one_time.verify(caller, "recovery", address=ANN, token=voided)
     with pytest.raises(CurrentPasswordRequired):
         owner = kit.caller(service.bearer((await service.grant_by_password(caller, ANN, OTHER)).session.access_token))
         await service.update_user(owner, Changes(password=PASSWORD))
@@ -266,7 +266,7 @@ async def test_a_banned_account_gets_no_code_and_no_session(
     until = clock.now().replace(year=clock.now().year + 1)
     await tables.write(update(UserRow).where(UserRow.id == signed_up.session.user.id).values(banned_until=until))
     with pytest.raises(Banned):
-        await one_time.verify(caller, "email", email=ANN, token=code)
+        await one_time.verify(caller, "email", address=ANN, token=code)
     clock.move(60)
     await one_time.otp(caller, ANN)
     assert await post.deliver() == []
@@ -316,17 +316,17 @@ async def test_what_does_not_fit_names_its_field(one_time: OneTime, caller: Call
     with pytest.raises(ValidationFailed, match="email"):
         await one_time.otp(caller, "ann")
     with pytest.raises(ValidationFailed, match="type"):
-        await one_time.verify(caller, "password", email=ANN, token="123456")
+        await one_time.verify(caller, "password", address=ANN, token="123456")
     with pytest.raises(ValidationFailed, match="type"):
         await one_time.resend(caller, "recovery", ANN)
     for token in ("x" * 10_000, "１２３４５６", "\x00"):
         with pytest.raises(OtpExpired):
-            await one_time.verify(caller, "email", email=ANN, token=token)
+            await one_time.verify(caller, "email", address=ANN, token=token)
     assert signed_up
 
 
 async def _verify(one_time: OneTime, caller: Caller, code: str) -> Grant | None:
-    return await one_time.verify(caller, "email", email=ANN, token=code)
+    return await one_time.verify(caller, "email", address=ANN, token=code)
 
 
 @pytest.mark.parametrize("settings", [{"verify_rate": {"count": 100, "period": 60, "burst": 100}}])

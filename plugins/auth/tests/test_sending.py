@@ -95,7 +95,7 @@ async def test_hooks_see_and_mark_who_comes(
     service: AuthService, caller: Caller, post: Any, guard: Guard, tables: Any
 ) -> None:
     await service.one_time.otp(caller, ANN, data={"name": "Ann"})
-    grant = await service.one_time.verify(caller, "email", email=ANN, token=await post.code())
+    grant = await service.one_time.verify(caller, "email", address=ANN, token=await post.code())
     assert grant is not None
     user = grant.session.user
     assert user.email == ANN  # the address is whom the code was for
@@ -141,7 +141,7 @@ async def test_a_hook_sends_instead(
     assert (mail.site_url, mail.redirect_to, mail.locale) == ("http://localhost:3000", "http://localhost:3000", "en")
     assert await service.one_time.verify(caller, "recovery", token_hash=mail.token_hash)
     with pytest.raises(OtpExpired):
-        await service.one_time.verify(caller, "recovery", email=ANN, token=mail.token)
+        await service.one_time.verify(caller, "recovery", address=ANN, token=mail.token)
 
 
 @pytest.mark.parametrize("outcome", [Retry(timedelta(seconds=7), "busy"), Throttled(timedelta(seconds=7))])

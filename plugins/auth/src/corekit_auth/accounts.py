@@ -15,6 +15,7 @@ from corekit_auth.errors import (
     EmailDisabled,
     EmailExists,
     OtpExpired,
+    PhoneDisabled,
     ReauthenticationNotValid,
     SamePassword,
 )
@@ -23,7 +24,10 @@ from corekit_auth.models import UserRow
 from corekit_auth.objects import UserObject, user_object
 from corekit_auth.parts import Parts
 from corekit_auth.passwords import normalise
+from corekit_auth.phone_change import PhoneChange
+from corekit_auth.phones import normal_phone
 from corekit_auth.purposes import SIGN_IN
+from corekit_auth.sending import Sending
 from corekit_auth.sessions import Account
 from corekit_auth.telling import tell
 from corekit_auth.users import normal_email
@@ -35,10 +39,11 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody wants changed of their own account; in `data`, a key set to null goes away.
 
     `nonce` is the code of GET /reauthenticate, in place of a fresh sign-in; `pkce` and `redirect_to` are for the link
-    that confirms a new address.
+    that confirms a new address; a new number is confirmed by SMS.
     """
 
     email: str | None = None
+    phone: str | None = None
     password: str | None = None
     current_password: str | None = None
     nonce: str | None = None
@@ -54,6 +59,8 @@ class Accounts:
         self._settings = parts.settings
         self._codes = parts.codes
         self._email_change = EmailChange(parts)
+        self._phone_change = PhoneChange(parts)
+        self._sending = Sending(parts)
         self._failures = parts.failures
         self._freshness = parts.freshness
         self._hasher = parts.hasher
@@ -72,23 +79,26 @@ class Accounts:
         caller.demand_free("update_user")
         await self._throttle.otp(caller, "user")
         seen = await self._demanded(caller, changes)
-        email = self._new_email(seen.user, changes)
+        email, phone = self._new_email(seen.user, changes), self._new_phone(seen.user, changes)
         merged = self._merged(seen.user, changes.data or {})
         hashed = None
         if changes.password is not None:
             hashed = await self._hashed(caller, seen, changes, email or seen.user.email or "", merged)
         if email is not None and not self._settings.autoconfirm(caller.kit.env):
             await self._email_change.charge(caller, seen.user, email)
+        if phone is not None and not self._settings.phone_trusted(caller.kit.env):
+            await self._sending.charge(caller, phone)
         try:
             async with caller.system(SIGN_IN).begin() as ctx:
-                return await self._write(ctx, caller.actor, seen, changes, email=email, hashed=hashed)
+                return await self._write(ctx, caller.actor, seen, changes, new=(email, phone), hashed=hashed)
         except IntegrityError:
             raise EmailExists from None
 
     async def _demanded(self, caller: Caller, changes: Changes) -> Account:
         async with caller.begin(readonly=True) as ctx:
             seen = await self._sessions.live(ctx, caller.actor)
-            if not seen.user.is_anonymous and (changes.email is not None or changes.password is not None):
+            delicate = (changes.email, changes.phone, changes.password)
+            if not seen.user.is_anonymous and delicate != (None, None, None):
                 fresh = changes.nonce is not None  # it is checked where it is used up
                 await self._freshness.demand(ctx, seen, user_route=True, proved=fresh)
         return seen
@@ -99,6 +109,14 @@ class Accounts:
         if not self._settings.email:
             raise EmailDisabled
         return email
+
+    def _new_phone(self, user: UserRow, changes: Changes) -> str | None:
+        if changes.phone is None:
+            return None
+        if not self._settings.phone:
+            raise PhoneDisabled
+        phone = normal_phone(changes.phone)
+        return None if phone == user.phone and user.phone_confirmed_at is not None else phone
 
     def _merged(self, user: UserRow, data: Mapping[str, Any]) -> dict[str, Any]:
         merged = user.user_metadata | dict(data)
@@ -133,28 +151,48 @@ class Accounts:
             await self._failures.forget(ctx, _CURRENT, user.id.hex)
 
     async def _write(
-        self, ctx: Context, actor: Actor, seen: Account, changes: Changes, *, email: str | None, hashed: str | None
+        self,
+        ctx: Context,
+        actor: Actor,
+        seen: Account,
+        changes: Changes,
+        *,
+        new: tuple[str | None, str | None],
+        hashed: str | None,
     ) -> UserObject:
         await self._users.locked(ctx, seen.user.id)
         account = await self._sessions.live(ctx, actor)
         user = account.user
-        if changes.nonce is not None and (email is not None or hashed is not None):
+        if changes.nonce is not None and (new != (None, None) or hashed is not None):
             await self._demand_nonce(ctx, user, changes.nonce)
         user.updated_at = ctx.now()
         if changes.data is not None:
             user.user_metadata = self._merged(user, changes.data)
         if hashed is not None:
             await self._set_password(ctx, account, seen, hashed)
-        if email is not None and self._settings.autoconfirm(ctx.kit.env):
-            await self._email_change.move(ctx, user, account.identities, email)
-        elif email is not None:
-            await self._email_change.begin(ctx, user, email, pkce=changes.pkce, redirect_to=changes.redirect_to)
+        await self._move(ctx, account, changes, *new)
         await ctx.session.flush()
         return user_object(user, account.identities, account.factors)
 
+    async def _move(
+        self, ctx: Context, account: Account, changes: Changes, email: str | None, phone: str | None
+    ) -> None:
+        """Change where somebody is reached: at once where that is trusted, otherwise when they have confirmed it."""
+        user, settings, env = account.user, self._settings, ctx.kit.env
+        if email is not None and settings.autoconfirm(env):
+            await self._email_change.move(ctx, user, account.identities, email)
+        elif email is not None:
+            await self._email_change.begin(ctx, user, email, pkce=changes.pkce, redirect_to=changes.redirect_to)
+        if phone is not None and settings.phone_trusted(env):
+            await self._phone_change.move(ctx, user, account.identities, phone)
+        elif phone is not None:
+            await self._phone_change.begin(ctx, user, phone)
+
     async def _demand_nonce(self, ctx: Context, user: UserRow, nonce: str) -> None:
         try:
-            await self._codes.use(ctx, ["reauthentication"], user.email or "", nonce.strip(), user_id=user.id)
+            await self._codes.use(
+                ctx, ["reauthentication"], user.email or user.phone or "", nonce.strip(), user_id=user.id
+            )
         except OtpExpired:
             raise ReauthenticationNotValid from None
 

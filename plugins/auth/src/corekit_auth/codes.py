@@ -13,11 +13,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from corekit.context import Context
 from corekit.values import uuid7
+from corekit_auth.addresses import is_phone
 from corekit_auth.errors import OtpExpired
 from corekit_auth.models import OneTimeTokenRow, TokenKind, UserRow
 from corekit_auth.settings import AuthSettings
-
-_PHONE: frozenset[TokenKind] = frozenset(("sms", "phone_change"))
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -33,6 +32,7 @@ class Used(msgspec.Struct, frozen=True):
     user_id: UUID
     kind: TokenKind
     token_hash: str
+    phone: bool = False  # it came by SMS
 
 
 class Codes:
@@ -41,9 +41,9 @@ class Codes:
     def __init__(self, settings: AuthSettings) -> None:
         self._settings = settings
 
-    def ttl(self, kind: TokenKind) -> float:
-        """Return for how many seconds a code of this kind is good."""
-        return self._settings.sms_otp_ttl if kind in _PHONE else self._settings.otp_ttl
+    def ttl(self, address: str) -> float:
+        """Return for how many seconds a code is good that goes to this address or number."""
+        return self._settings.sms_otp_ttl if is_phone(address) else self._settings.otp_ttl
 
     async def make(self, ctx: Context, user_id: UUID, kind: TokenKind, address: str) -> Made:
         """Make a code; an older one of the same account and kind is void from here on."""
@@ -55,7 +55,7 @@ class Codes:
             "address_index": _index(ctx, address),
             "mac": _mac(ctx, token_hash),
             "tries": 0,
-            "expires_at": now + timedelta(seconds=self.ttl(kind)),
+            "expires_at": now + timedelta(seconds=self.ttl(address)),
             "created_at": now,
             "updated_at": now,
         }
@@ -95,7 +95,7 @@ class Codes:
         for row in (await ctx.session.execute(tried)).all():
             token_hash = _hash(ctx, row.user_id, row.kind, address, token)
             if hmac.compare_digest(_mac(ctx, token_hash), row.mac):
-                found = row.id, Used(row.user_id, row.kind, token_hash)
+                found = row.id, Used(row.user_id, row.kind, token_hash, phone=is_phone(address))
         if found is None or not await self._taken(ctx, found[0]):
             raise OtpExpired
         return found[1]
@@ -145,7 +145,7 @@ async def _lock(ctx: Context, user_ids: Collection[UUID]) -> None:
 
 
 def _index(ctx: Context, address: str) -> bytes:
-    medium: Literal["email", "phone"] = "email" if "@" in address else "phone"
+    medium: Literal["email", "phone"] = "phone" if is_phone(address) else "email"
     return ctx.kit.keyring.index(medium, address)
 
 

@@ -1,4 +1,4 @@
-"""Who gets a mail and what stands in it: inside the job's context, where the address is looked up."""
+"""Who gets a message and what stands in it: inside the job's context, where the address is looked up."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -7,7 +7,9 @@ from uuid import UUID
 import msgspec
 
 from corekit.context import Context
-from corekit.contracts.auth import OutgoingMail
+from corekit.contracts.auth import OutgoingMail, OutgoingSms
+from corekit.contracts.delivery import Sms
+from corekit_auth.addresses import is_phone
 from corekit_auth.codes import Made
 from corekit_auth.flows import Flow
 from corekit_auth.mails import Draft, Mails
@@ -15,7 +17,7 @@ from corekit_auth.models import TokenKind, UserRow
 from corekit_auth.parts import Parts
 from corekit_auth.users import shared
 
-Sent = Literal["confirmation_sent_at", "recovery_sent_at", "reauthentication_sent_at"]
+Sent = Literal["confirmation_sent_at", "recovery_sent_at", "reauthentication_sent_at", "phone_change_sent_at"]
 LINK_TYPES: dict[TokenKind, str] = {
     "confirmation": "signup",
     "invite": "invite",
@@ -31,8 +33,8 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     """What one flow sends: codes, which a hook may send instead, and notices, which tell and let nobody in."""
 
     user_id: UUID | None = None
-    outgoing: OutgoingMail | None = None
-    drafts: Sequence[Draft] = ()
+    outgoing: OutgoingMail | OutgoingSms | None = None
+    drafts: Sequence[Draft | Sms] = ()
     notices: Sequence[Draft] = ()
     sent_at: Sequence[Sent] = ()
     keeps_flow: bool = False  # what the link carries leads back to it
@@ -58,16 +60,19 @@ class Composing:
             return None
         if purpose in {"email_change", "resend_email_change"}:
             return await self._email_change(ctx, flow, user)
-        if purpose == "signup" and user.email_confirmed_at is not None:
-            return Parcel(notices=[self._notice(flow, "already_registered")])
-        kind = _kind(purpose, user)
-        return None if kind is None else await self._code(ctx, flow, user, kind)
+        if purpose in {"phone_change", "resend_phone_change"}:
+            return await self._phone_change(ctx, flow, user)
+        phone = is_phone(flow.payload["address"])
+        kind = _kind(purpose, user, phone=phone)
+        if kind is not None:
+            return await (self._text if phone else self._code)(ctx, flow, user, kind)
+        return Parcel(notices=[self._notice(flow, "already_registered")]) if purpose == "signup" and not phone else None
 
     async def _person(self, ctx: Context, flow: Flow) -> UserRow | None:
         """Find whom the mail is for, and make them where that was asked for; then hold their account."""
         if flow.user_id is not None:
             return await self._users.locked(ctx, flow.user_id)
-        found = await self._users.by_email(ctx, flow.payload["address"])
+        found = await self._users.at(ctx, flow.payload["address"])
         if found is not None:
             return await self._users.locked(ctx, found.id)
         if flow.payload.get("create_user") and not self._settings.disable_signup:
@@ -82,7 +87,7 @@ class Composing:
         keeps = flow.pkce is not None
         if keeps:
             payload = {**flow.payload, "method": kind}
-            ttl = self._codes.ttl(kind)
+            ttl = self._codes.ttl(address)
             await self._flows.bind(ctx, flow.id, state=made.token_hash, user_id=user.id, payload=payload, ttl=ttl)
         sent: dict[TokenKind, Sent] = {
             "recovery": "recovery_sent_at",
@@ -97,6 +102,39 @@ class Composing:
             keeps_flow=keeps,
         )
 
+    async def _text(self, ctx: Context, flow: Flow, user: UserRow, kind: TokenKind) -> Parcel:
+        phone = flow.payload["address"]
+        reauthenticates = kind == "reauthentication"
+        return await self._sms(
+            ctx,
+            flow,
+            user,
+            kind,
+            phone,
+            sms_type="reauthentication" if reauthenticates else "sms",
+            sent_at="reauthentication_sent_at" if reauthenticates else "confirmation_sent_at",
+        )
+
+    async def _phone_change(self, ctx: Context, flow: Flow, user: UserRow) -> Parcel | None:
+        """Ask the new number; one that is another account's by now gets no code."""
+        new = user.new_phone
+        if not new or (flow.payload["purpose"] == "phone_change" and new != flow.payload["address"]):
+            return None
+        if await self._users.by_phone(ctx, new) is not None:
+            return None
+        sent_at: Sent = "phone_change_sent_at"
+        return await self._sms(ctx, flow, user, "phone_change", new, sms_type="phone_change", sent_at=sent_at)
+
+    async def _sms(
+        self, ctx: Context, flow: Flow, user: UserRow, kind: TokenKind, phone: str, *, sms_type: str, sent_at: Sent
+    ) -> Parcel:
+        made = await self._codes.make(ctx, user.id, kind, phone)
+        locale = flow.payload["locale"]
+        minutes = max(1, round(self._codes.ttl(phone) / 60))
+        sms = self._mails.text(phone, sms_type, locale, {"token": made.token, "minutes": minutes})
+        outgoing = OutgoingSms(user=shared(user), phone=phone, otp=made.token, sms_type=sms_type, locale=locale)
+        return Parcel(user_id=user.id, outgoing=outgoing, drafts=[sms], sent_at=[sent_at])
+
     async def _email_change(self, ctx: Context, flow: Flow, user: UserRow) -> Parcel | None:
         """Ask both addresses; one that is another account's by now gets no code, its owner hears of it."""
         new, current = user.new_email, user.email
@@ -110,7 +148,7 @@ class Composing:
         if self._settings.double_email_change and current:
             made = await self._codes.make(ctx, user.id, "email_change_current", current)
         payload = {**flow.payload, "method": "email_change"}
-        ttl = self._codes.ttl("email_change_new")
+        ttl = self._codes.ttl(new)
         await self._flows.bind(
             ctx, flow.id, state=f"email_change.{user.id.hex}", user_id=user.id, payload=payload, ttl=ttl
         )
@@ -134,7 +172,7 @@ class Composing:
     def _draft(self, flow: Flow, to: str, kind: TokenKind, made: Made, **more: str) -> Draft:
         redirect_to = flow.redirect_to or self._settings.site_url
         link = self._mails.link(made.token_hash, LINK_TYPES[kind], redirect_to, pkce=flow.pkce is not None)
-        minutes = max(1, round(self._codes.ttl(kind) / 60))
+        minutes = max(1, round(self._codes.ttl(to) / 60))
         values = {
             "token": made.token,
             "token_hash": made.token_hash,
@@ -160,12 +198,12 @@ class Composing:
         return Draft(to=to or flow.payload["address"], template=template, locale=flow.payload["locale"])
 
 
-def _kind(purpose: str, user: UserRow) -> TokenKind | None:
+def _kind(purpose: str, user: UserRow, *, phone: bool) -> TokenKind | None:
     """Choose the code: one who is confirmed needs no confirmation."""
     if purpose in {"signup", "confirmation"}:
-        return "confirmation" if user.email_confirmed_at is None else None
+        return "confirmation" if (user.phone_confirmed_at if phone else user.email_confirmed_at) is None else None
     kinds: dict[str, TokenKind] = {
-        "otp": "magiclink",
+        "otp": "sms" if phone else "magiclink",
         "recovery": "recovery",
         "invite": "invite",
         "reauthentication": "reauthentication",

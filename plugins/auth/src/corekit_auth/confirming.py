@@ -5,14 +5,14 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from corekit.context import Context
-from corekit.contracts.auth import UserConfirmed
+from corekit_auth import edits
 from corekit_auth.codes import Used
 from corekit_auth.email_change import EmailChange
 from corekit_auth.errors import Banned, OtpExpired, ValidationFailed
 from corekit_auth.models import IdentityRow, TokenKind, UserRow
 from corekit_auth.objects import Grant
 from corekit_auth.parts import Parts
-from corekit_auth.telling import tell
+from corekit_auth.phone_change import PhoneChange
 
 VerifyType = Literal["signup", "invite", "magiclink", "recovery", "email", "email_change", "sms", "phone_change"]
 _KINDS: Mapping[VerifyType, Sequence[TokenKind]] = MappingProxyType(
@@ -23,7 +23,7 @@ _KINDS: Mapping[VerifyType, Sequence[TokenKind]] = MappingProxyType(
         "recovery": ("recovery",),
         "email": ("confirmation", "magiclink"),
         "email_change": ("email_change_current", "email_change_new"),
-        "sms": ("sms",),
+        "sms": ("sms", "confirmation"),
         "phone_change": ("phone_change",),
     }
 )
@@ -51,9 +51,11 @@ def kinds_of(type_: str) -> Sequence[TokenKind]:
     raise ValidationFailed(f"type: must be one of {', '.join(get_args(VerifyType))}")
 
 
-def method_of(kind: TokenKind, *, by_link: bool) -> str:
+def method_of(used: Used, *, by_link: bool) -> str:
     """Name what was proved, as `amr` has it."""
-    return _METHODS.get(kind, "magiclink" if by_link and kind == "magiclink" else "otp")
+    if used.phone:
+        return "otp"
+    return _METHODS.get(used.kind, "magiclink" if by_link and used.kind == "magiclink" else "otp")
 
 
 class Confirming:
@@ -61,6 +63,7 @@ class Confirming:
 
     def __init__(self, parts: Parts) -> None:
         self._email_change = EmailChange(parts)
+        self._phone_change = PhoneChange(parts)
         self._sessions = parts.sessions
         self._tokens = parts.tokens
         self._users = parts.users
@@ -82,8 +85,10 @@ class Confirming:
         identities = await self._users.identities(ctx, user.id)
         if used.kind in {"email_change_current", "email_change_new"}:
             return (user, identities) if await self._email_change.confirmed(ctx, user, identities, used.kind) else None
-        if user.email_confirmed_at is None:
-            await self._first(ctx, user, identities, used.kind)
+        if used.kind == "phone_change":
+            await self._phone_change.confirmed(ctx, user, identities)
+        elif (user.phone_confirmed_at if used.phone else user.email_confirmed_at) is None:
+            await self._first(ctx, user, identities, used)
         return user, identities
 
     async def begin(
@@ -95,13 +100,10 @@ class Confirming:
         factors = await self._users.factors(ctx, user.id)
         return await self._tokens.grant(ctx, user, identities, session, key, factors=factors)
 
-    async def _first(self, ctx: Context, user: UserRow, identities: list[IdentityRow], kind: TokenKind) -> None:
-        user.email_confirmed_at = user.updated_at = ctx.now()
-        if kind != "confirmation":
+    async def _first(self, ctx: Context, user: UserRow, identities: list[IdentityRow], used: Used) -> None:
+        first = user.email_confirmed_at is None and user.phone_confirmed_at is None
+        if used.kind != "confirmation" and (first or not used.phone):
             # Whoever set this password never showed that the address is theirs: it must not open the owner's account.
             user.password_hash = None
-        for identity in identities:
-            if identity.provider == "email":
-                identity.identity_data = identity.identity_data | {"email_verified": True}
-                identity.updated_at = ctx.now()
-        await tell(ctx, UserConfirmed(user_id=user.id))
+        user.updated_at = ctx.now()
+        await edits.confirm(ctx, user, identities, email=not used.phone, phone=used.phone)

@@ -11,7 +11,7 @@ from corekit_auth.models import IdentityRow, TokenKind, UserRow
 from corekit_auth.parts import Parts
 from corekit_auth.sending import MAIL, Sending
 from corekit_auth.telling import tell
-from corekit_auth.users import email_identity, email_identity_row
+from corekit_auth.users import email_identity, own_identity_row
 
 _CURRENT, _NEW = 1, 2  # bits of `email_change_status`
 
@@ -29,7 +29,7 @@ class EmailChange:
     async def charge(self, caller: Caller, user: UserRow, email: str) -> None:
         """Count the mails that a change sends."""
         both = [user.email] if self._settings.double_email_change and user.email else []
-        await self._throttle.mail_to(caller, email, *both)
+        await self._sending.charge(caller, email, *both)
 
     async def begin(
         self, ctx: Context, user: UserRow, email: str, *, pkce: Pkce | None, redirect_to: str | None
@@ -93,7 +93,7 @@ class EmailChange:
             identity.identity_data = identity.identity_data | email_identity(user.id, email)
             identity.updated_at = now
         if not known:
-            identities.append(made := email_identity_row(user, now, verified=True))
+            identities.append(made := own_identity_row(user, now, verified=True))
             ctx.session.add(made)
             providers = [*user.app_metadata.get("providers", []), "email"]
             user.app_metadata = {"provider": "email", **user.app_metadata, "providers": providers}

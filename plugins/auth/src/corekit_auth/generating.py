@@ -96,7 +96,7 @@ class Generating:
             seen = await self._users.by_email(ctx, email)
         if seen is not None and _in_use(seen):
             raise EmailExists
-        await self._throttle.mail_to(caller, email)
+        await self._sending.charge(caller, email)
         try:
             async with caller.begin() as ctx:
                 user = await self._newcomer(ctx, email, known, None)

@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import update
 
 from corekit.context import Caller, Context
-from corekit.contracts.auth import send_email
-from corekit.contracts.delivery import MailSender, Retry, Sent, Throttled
+from corekit.contracts.auth import OutgoingMail, OutgoingSms, send_email, send_sms
+from corekit.contracts.delivery import MailSender, Outcome, Retry, Sent, Sms, SmsSender, Throttled
 from corekit.errors import Problem
 from corekit.jobs import Bury
 from corekit.jobs import Retry as Again
@@ -34,7 +34,7 @@ class Letters:
             return
         handled: object | None = None
         if parcel.outgoing is not None:
-            handled = await caller.kit.hooks.first(send_email, parcel.outgoing, caller)
+            handled = await self._by_hook(caller, parcel.outgoing)
         drafts = [*(parcel.drafts if handled is None else ()), *parcel.notices]
         later = [wait for draft in drafts if (wait := await self._posted(caller, draft)) is not None]
         if later:
@@ -60,17 +60,32 @@ class Letters:
                 await self._flows.drop(ctx, flow_id)
             return None
 
-    async def _posted(self, caller: Caller, draft: Draft) -> timedelta | None:
-        """Hand one mail over; return how long to wait where it has to be tried again."""
-        sender = caller.kit.find(MailSender)
-        if sender is None:
-            raise Bury("no plugin provides MailSender, and no hook send_email took the code")
-        outcome = await sender.send(caller, self._mails.write(draft))
+    async def _by_hook(self, caller: Caller, outgoing: OutgoingMail | OutgoingSms) -> object | None:
+        """Let a plugin send a code in our place."""
+        if isinstance(outgoing, OutgoingSms):
+            return await caller.kit.hooks.first(send_sms, outgoing, caller)
+        return await caller.kit.hooks.first(send_email, outgoing, caller)
+
+    async def _posted(self, caller: Caller, draft: Draft | Sms) -> timedelta | None:
+        """Hand one message over; return how long to wait where it has to be tried again."""
+        outcome = await (self._texted(caller, draft) if isinstance(draft, Sms) else self._mailed(caller, draft))
         if isinstance(outcome, Retry | Throttled):
             return outcome.after
         if not isinstance(outcome, Sent):
-            self._log.warning("mail_refused", kind=draft.template, outcome=type(outcome).__name__)
+            self._log.warning("message_refused", reason=type(outcome).__name__)
         return None
+
+    async def _mailed(self, caller: Caller, draft: Draft) -> Outcome:
+        sender = caller.kit.find(MailSender)
+        if sender is None:
+            raise Bury("no plugin provides MailSender, and no hook send_email took the code")
+        return await sender.send(caller, self._mails.write(draft))
+
+    async def _texted(self, caller: Caller, sms: Sms) -> Outcome:
+        sender = caller.kit.find(SmsSender)
+        if sender is None:
+            raise Bury("no plugin provides SmsSender, and no hook send_sms took the code")
+        return await sender.send(caller, sms)
 
     async def _record(self, ctx: Context, flow_id: UUID, parcel: Parcel) -> None:
         if parcel.sent_at and parcel.user_id is not None:

@@ -1,4 +1,4 @@
-"""What mails say: one text and one HTML template per kind and language, and the links in them."""
+"""What mails and SMS say: one text and one HTML template per kind and language, and the links in them."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from jinja2 import (
     select_autoescape,
 )
 
-from corekit.contracts.delivery import Mail
+from corekit.contracts.delivery import Mail, Sms
 from corekit_auth.settings import AuthSettings
 
 _FALLBACK = "en"
@@ -63,6 +63,13 @@ class Mails:
             kind=f"auth.{draft.template}",
             locale=draft.locale,
         )
+
+    def text(self, phone: str, sms_type: str, locale: str, values: Mapping[str, Any]) -> Sms:
+        """Write an SMS; its last line lets the browser or the phone fill the code in (domain-bound codes)."""
+        values = {"site": urlsplit(self._settings.site_url).hostname or "", **values}
+        names = [f"{one}/sms.txt" for one in _locales(locale)]
+        text = self._environment.select_template(names).render(values).strip()
+        return Sms(to=phone, text=text, kind=f"auth.{sms_type}", locale=locale)
 
     def link(self, token_hash: str, type_: str, redirect_to: str, *, pkce: bool) -> str:
         """Make the link of a code; `pkce_` tells the route that the client that asked has a verifier."""

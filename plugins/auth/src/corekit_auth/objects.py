@@ -116,7 +116,7 @@ def user_object(user: UserRow, identities: Iterable[IdentityRow], factors: Seque
         app_metadata=user.app_metadata,
         user_metadata=user.user_metadata,
         factors=list(factors) or UNSET,
-        identities=[_identity(row) for row in identities],
+        identities=[_identity(row, user) for row in identities],
         created_at=user.created_at,
         updated_at=user.updated_at,
         banned_until=user.banned_until or UNSET,
@@ -125,12 +125,13 @@ def user_object(user: UserRow, identities: Iterable[IdentityRow], factors: Seque
     )
 
 
-def _identity(row: IdentityRow) -> IdentityObject:
+def _identity(row: IdentityRow, user: UserRow) -> IdentityObject:
+    number = {"phone": user.phone} if row.provider == "phone" and user.phone else {}  # sealed in its own column alone
     return IdentityObject(
         identity_id=row.id,
         id=row.provider_id,
         user_id=row.user_id,
-        identity_data=row.identity_data,
+        identity_data=row.identity_data | number,
         provider=row.provider,
         last_sign_in_at=row.last_sign_in_at,
         created_at=row.created_at,

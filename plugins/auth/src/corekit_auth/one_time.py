@@ -1,17 +1,18 @@
-"""Signing in and confirming by mail: asking for codes and links, and using them."""
+"""Signing in and confirming by mail or SMS: asking for codes and links, and using them."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from corekit.context import Caller, Context
+from corekit_auth.addresses import is_phone, normal_address
 from corekit_auth.codes import Used
 from corekit_auth.confirming import Confirming, kinds_of, method_of
 from corekit_auth.errors import (
     BannedAtSignIn,
-    EmailDisabled,
     FlowStateNotFound,
     OtpDisabled,
     UnconfirmedAddress,
@@ -23,9 +24,16 @@ from corekit_auth.mails import Mails
 from corekit_auth.objects import Grant, with_provider_tokens
 from corekit_auth.parts import Parts
 from corekit_auth.purposes import SIGN_IN
-from corekit_auth.sending import MAIL, Sending
-from corekit_auth.users import normal_email
+from corekit_auth.sending import MAIL, Purpose, Sending
 
+_RESENT: Mapping[tuple[str, bool], Purpose] = MappingProxyType(
+    {
+        ("signup", False): "confirmation",
+        ("email_change", False): "resend_email_change",
+        ("sms", True): "confirmation",
+        ("phone_change", True): "resend_phone_change",
+    }
+)
 HALF = "Confirmation link accepted. Please proceed to confirm link sent to the other email"
 _PREFIX = "pkce_"
 _TOKEN_MAX = 128
@@ -59,43 +67,54 @@ class OneTime:
     async def otp(
         self,
         caller: Caller,
-        email: str,
+        address: str,
         *,
         create_user: bool = True,
         data: Mapping[str, Any] | None = None,
         pkce: Pkce | None = None,
         redirect_to: str | None = None,
         route: str = "otp",
-    ) -> None:
-        """Send a code and link with which one signs in; an unknown address becomes an account where that is wanted."""
-        email = await self._admit(caller, email, route)
+    ) -> UUID:
+        """Send a code (by mail with a link) with which one signs in; return what names the message.
+
+        An unknown address becomes an account where that is wanted.
+        """
+        address = await self._admit(caller, address, route)
+        pkce = None if is_phone(address) else pkce  # no link leads back to the client
         more = {"create_user": create_user, "data": self._users.checked_metadata(data or {})}
-        await self._throttle.mail_to(caller, email)
+        await self.sending.charge(caller, address)
         async with caller.system(SIGN_IN).begin() as ctx:
             takes_new = create_user and not self._settings.disable_signup
-            if not (self._settings.hide_unknown or takes_new) and await self._users.by_email(ctx, email) is None:
+            if not (self._settings.hide_unknown or takes_new) and await self._users.at(ctx, address) is None:
                 raise OtpDisabled
-            await self.sending.write(ctx, "otp", email, pkce=pkce, redirect_to=redirect_to, more=more)
+            return await self.sending.write(ctx, "otp", address, pkce=pkce, redirect_to=redirect_to, more=more)
 
     async def recover(
         self, caller: Caller, email: str, *, pkce: Pkce | None = None, redirect_to: str | None = None
     ) -> None:
         """Send a code and link that begin a session in which a new password may be set."""
         email = await self._admit(caller, email, "recover")
+        if is_phone(email):
+            raise ValidationFailed("email: a password is set anew by mail alone")
         await self.sending.ask(caller, "recovery", email, pkce=pkce, redirect_to=redirect_to)
 
-    async def resend(self, caller: Caller, type_: str, email: str, *, redirect_to: str | None = None) -> None:
-        """Send the confirmation of a sign-up, or of a change of address, once more."""
-        email = await self._admit(caller, email, "resend")
-        if type_ == "signup":
-            await self.sending.ask(caller, "confirmation", email, redirect_to=redirect_to)
-        elif type_ == "email_change":
-            await self.sending.ask(caller, "resend_email_change", email, redirect_to=redirect_to)
-        else:
-            raise ValidationFailed("type: must be one of signup, email_change, sms, phone_change")
+    async def resend(self, caller: Caller, type_: str, address: str, *, redirect_to: str | None = None) -> UUID:
+        """Send the confirmation of a sign-up, or of a change of address, once more; return what names the message.
 
-    async def reauthenticate(self, caller: Caller) -> None:
+        Raises:
+            ValidationFailed: there is no such type, or it is not for this kind of address.
+
+        """
+        address = await self._admit(caller, address, "resend")
+        purpose = _RESENT.get((type_, is_phone(address)))
+        if purpose is None:
+            raise ValidationFailed("type: one of signup, email_change with email, or sms, phone_change with phone")
+        return await self.sending.ask(caller, purpose, address, redirect_to=redirect_to)
+
+    async def reauthenticate(self, caller: Caller) -> tuple[str, UUID]:
         """Send the person who is signed in a code that stands for a fresh sign-in in PUT /user.
+
+        Returns the address or number, and what names the message.
 
         Raises:
             ValidationFailed: there is no address to send it to.
@@ -106,14 +125,15 @@ class OneTime:
         await self._throttle.otp(caller, "reauthenticate")
         async with caller.begin(readonly=True) as ctx:
             user = (await self._sessions.live(ctx, caller.actor)).user
-        if not user.email:
+        address = user.email or user.phone
+        if not address:
             raise ValidationFailed("email: Reauthentication requires the user to have an email or a phone number")
-        if user.email_confirmed_at is None:
+        if (user.email_confirmed_at if user.email else user.phone_confirmed_at) is None:
             raise UnconfirmedAddress
-        await self.sending.ask(caller, "reauthentication", user.email, user_id=user.id)
+        return address, await self.sending.ask(caller, "reauthentication", address, user_id=user.id)
 
     async def verify(
-        self, caller: Caller, type_: str, *, email: str = "", token: str = "", token_hash: str = ""
+        self, caller: Caller, type_: str, *, address: str = "", token: str = "", token_hash: str = ""
     ) -> Grant | None:
         """Use a code, by its digits and address or by what its link carries; None: a second one is still to come.
 
@@ -124,7 +144,7 @@ class OneTime:
         caller.demand_free("verify")
         await self._throttle.verify(caller)
         kinds = kinds_of(type_)
-        address = normal_email(email) if token else ""
+        address = normal_address(address, self._settings) if token else ""
         async with caller.system(SIGN_IN).begin() as ctx:
             if token:
                 used = await self._codes.use(ctx, kinds, address, token.strip()[:_TOKEN_MAX])
@@ -133,7 +153,7 @@ class OneTime:
             confirmed = await self._confirming.confirm(ctx, used)
             if confirmed is None:
                 return None
-            method = method_of(used.kind, by_link=not token)
+            method = method_of(used, by_link=not token)
             return await self._confirming.begin(ctx, *confirmed, method)
 
     async def follow(self, caller: Caller, type_: str, token: str, redirect_to: str | None) -> Followed:
@@ -151,7 +171,7 @@ class OneTime:
             confirmed = await self._confirming.confirm(ctx, used)
             if confirmed is None:
                 return Followed(redirect_to=where, type=type_)
-            method = method_of(used.kind, by_link=True)
+            method = method_of(used, by_link=True)
             code = await self._auth_code(ctx, used, method)
             if code:
                 return Followed(redirect_to=where, type=type_, auth_code=code)
@@ -192,12 +212,10 @@ class OneTime:
         """Do the job that was asked for."""
         await self._letters.send(caller, flow_id)
 
-    async def _admit(self, caller: Caller, email: str, route: str) -> str:
+    async def _admit(self, caller: Caller, address: str, route: str) -> str:
         caller.demand_free(route)
         await self._throttle.otp(caller, route)
-        if not self._settings.email:
-            raise EmailDisabled
-        return normal_email(email)
+        return normal_address(address, self._settings)
 
 
 def _bare(token_hash: str) -> str:

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from corekit.context import Caller, Context
 from corekit.contracts.auth import AccountThrottled, Attempt, password_verification_attempt
-from corekit_auth.errors import BannedAtSignIn, EmailDisabled, EmailNotConfirmed, InvalidCredentials
+from corekit_auth.addresses import is_phone, normal_address
+from corekit_auth.errors import BannedAtSignIn, EmailNotConfirmed, InvalidCredentials, PhoneNotConfirmed
 from corekit_auth.hook_time import in_time
 from corekit_auth.models import UserRow
 from corekit_auth.objects import Grant
@@ -12,7 +13,6 @@ from corekit_auth.parts import Parts
 from corekit_auth.passwords import normalise
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.telling import tell, tell_failure
-from corekit_auth.users import normal_email
 
 PASSWORD = "password"  # noqa: S105  # the name of a bucket
 
@@ -30,27 +30,25 @@ class SignIn:
         self._tokens = parts.tokens
         self._users = parts.users
 
-    async def with_password(self, caller: Caller, email: str, password: str) -> Grant:
+    async def with_password(self, caller: Caller, address: str, password: str) -> Grant:
         """Begin a session.
 
         The attempt is charged before it is checked, and given back when it succeeds: parallel guesses all count.
         """
         caller.demand_free("sign_in")
         await self._throttle.sign_in(caller)
-        if not self._settings.email:
-            raise EmailDisabled
-        email, password = normal_email(email), normalise(password)
+        address, password = normal_address(address, self._settings), normalise(password)
         async with caller.system(SIGN_IN).begin() as ctx:
-            found = await self._users.by_email(ctx, email)
-            bucket = bucket_of(email, await self._devices.known(ctx, found.id if found else None))
+            found = await self._users.at(ctx, address)
+            bucket = bucket_of(address, await self._devices.known(ctx, found.id if found else None))
             last = await self._failures.charge(ctx, PASSWORD, bucket)
         stored = found.password_hash if found else None
         if not await self._hasher.verify(stored, password) or found is None or stored is None:
             await self._failed(caller, found, last=last)
             raise InvalidCredentials
-        self._admit(caller, found)
+        self._admit(caller, found, address)
         rehashed = await self._hasher.hash(password) if self._hasher.outdated(stored) else stored
-        grant = await self._begin(caller, found, rehashed, bucket)
+        grant = await self._begin(caller, found, rehashed, bucket, address)
         await self._throttle.signed_in(caller)
         return grant
 
@@ -77,19 +75,21 @@ class SignIn:
             await self._sessions.end(ctx, user_id, "admin")
         raise InvalidCredentials(no.message)
 
-    def _admit(self, caller: Caller, user: UserRow) -> None:
+    def _admit(self, caller: Caller, user: UserRow, address: str) -> None:
         if user.banned_until is not None and user.banned_until > caller.kit.clock.now():
             raise BannedAtSignIn
-        if user.email_confirmed_at is None:
+        if is_phone(address) and user.phone_confirmed_at is None:
+            raise PhoneNotConfirmed
+        if not is_phone(address) and user.email_confirmed_at is None:
             raise EmailNotConfirmed
 
-    async def _begin(self, caller: Caller, found: UserRow, rehashed: str, bucket: str) -> Grant:
+    async def _begin(self, caller: Caller, found: UserRow, rehashed: str, bucket: str, address: str) -> Grant:
         """Write what follows from the right password, unless the account changed while it was checked."""
         async with caller.system(SIGN_IN).begin() as ctx:
             user = await self._users.locked(ctx, found.id)
-            if user is None or user.password_hash != found.password_hash or user.email != found.email:
+            if user is None or user.password_hash != found.password_hash or address not in {user.email, user.phone}:
                 raise InvalidCredentials
-            self._admit(caller, user)
+            self._admit(caller, user, address)
             await self._ask(ctx, user.id, valid=True)
             user.password_hash = rehashed
             session, key = await self._sessions.begin(ctx, user, "password")

@@ -1,4 +1,4 @@
-"""Making an account with an address and a password."""
+"""Making an account with an address or number and a password."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from corekit.context import Caller, Context
-from corekit_auth.errors import EmailDisabled, SignupDisabled, UserAlreadyExists
+from corekit_auth.addresses import is_phone, normal_address
+from corekit_auth.errors import SignupDisabled, UserAlreadyExists, ValidationFailed
 from corekit_auth.flows import Pkce
 from corekit_auth.objects import Grant, UserObject, user_object
 from corekit_auth.parts import Parts
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.sending import Sending
-from corekit_auth.users import normal_email
 
 
 class SignUp:
@@ -31,38 +31,44 @@ class SignUp:
     async def with_password(
         self,
         caller: Caller,
-        email: str,
+        address: str,
         password: str,
         metadata: Mapping[str, Any],
         *,
         pkce: Pkce | None = None,
         redirect_to: str | None = None,
     ) -> Grant | UserObject:
-        """Make an account; a User without a session says that its address is to be confirmed first."""
+        """Make an account; a User without a session says that its address is to be confirmed first.
+
+        Raises:
+            ValidationFailed: a number with a challenge: no link leads back to the client.
+
+        """
         caller.demand_free("sign_up")
         await self._throttle.otp(caller, "signup")
-        if not self._settings.email:
-            raise EmailDisabled
+        address = normal_address(address, self._settings)
         if self._settings.disable_signup:
             raise SignupDisabled
-        email = normal_email(email)
+        if is_phone(address) and pkce is not None:
+            raise ValidationFailed("code_challenge: PKCE is not for a sign-up by phone")
         metadata = self._users.checked_metadata(metadata)
-        password = await self._rules.demand(password, email, metadata)
-        trusted = self._settings.autoconfirm(caller.kit.env)
+        password = await self._rules.demand(password, address, metadata)
+        settings, env = self._settings, caller.kit.env
+        trusted = settings.phone_trusted(env) if is_phone(address) else settings.autoconfirm(env)
         if not trusted:
-            await self._throttle.mail_to(caller, email)
+            await self._sending.charge(caller, address)
         hashed = await self._hasher.hash(password)
         if trusted:
-            return await self._at_once(caller, email, hashed, metadata)
+            return await self._at_once(caller, address, hashed, metadata)
         try:
-            return await self._on_trust(caller, email, hashed, metadata, pkce=pkce, redirect_to=redirect_to)
+            return await self._on_trust(caller, address, hashed, metadata, pkce=pkce, redirect_to=redirect_to)
         except IntegrityError:  # somebody else was faster: now the account is there
-            return await self._on_trust(caller, email, hashed, metadata, pkce=pkce, redirect_to=redirect_to)
+            return await self._on_trust(caller, address, hashed, metadata, pkce=pkce, redirect_to=redirect_to)
 
-    async def _at_once(self, caller: Caller, email: str, hashed: str, metadata: Mapping[str, Any]) -> Grant:
+    async def _at_once(self, caller: Caller, address: str, hashed: str, metadata: Mapping[str, Any]) -> Grant:
         try:
             async with caller.system(SIGN_IN).begin() as ctx:
-                user, identity = await self._users.add(ctx, email, hashed, metadata)
+                user, identity = await self._users.add(ctx, address, hashed, metadata)
                 session, key = await self._sessions.begin(ctx, user, "password")
                 return await self._tokens.grant(ctx, user, [identity], session, key)
         except IntegrityError:
@@ -71,7 +77,7 @@ class SignUp:
     async def _on_trust(
         self,
         caller: Caller,
-        email: str,
+        address: str,
         hashed: str,
         metadata: Mapping[str, Any],
         *,
@@ -80,13 +86,13 @@ class SignUp:
     ) -> UserObject:
         """Make the account unless there is one, and leave the rest to the job; nobody sees which it was."""
         async with caller.system(SIGN_IN).begin() as ctx:
-            answer = await self._unconfirmed(ctx, email, hashed, metadata)
-            await self._sending.write(ctx, "signup", email, pkce=pkce, redirect_to=redirect_to)
+            answer = await self._unconfirmed(ctx, address, hashed, metadata)
+            await self._sending.write(ctx, "signup", address, pkce=pkce, redirect_to=redirect_to)
         return answer
 
-    async def _unconfirmed(self, ctx: Context, email: str, hashed: str, metadata: Mapping[str, Any]) -> UserObject:
-        draft = await self._users.draft(ctx, email, metadata)
-        found = await self._users.by_email(ctx, email)
+    async def _unconfirmed(self, ctx: Context, address: str, hashed: str, metadata: Mapping[str, Any]) -> UserObject:
+        draft = await self._users.draft(ctx, address, metadata)
+        found = await self._users.at(ctx, address)
         if found is None:
             user, identity = await self._users.create(ctx, draft, hashed, confirmed=False)
             user.confirmation_sent_at = ctx.now()
@@ -95,6 +101,6 @@ class SignUp:
             # The newest code voids the older ones, so what counts is what came with its request.
             found.password_hash, found.user_metadata = hashed, dict(draft.user_metadata)
             found.updated_at = found.confirmation_sent_at = ctx.now()
-        user, identity = self._users.rows(draft, hashed, ctx.now(), confirmed=False)
+        user, identity = self._users.rows(ctx, draft, hashed, confirmed=False)
         user.confirmation_sent_at = ctx.now()
         return user_object(user, [identity] if self._settings.made_up_identity else [])

@@ -2,7 +2,7 @@
 
 from corekit.context import Caller
 from corekit.guard import Limits, address_key, prefix_key
-from corekit_auth.errors import OverEmailRate, OverRequestRate
+from corekit_auth.errors import OverEmailRate, OverRequestRate, OverSmsRate, ValidationFailed
 from corekit_auth.settings import AuthSettings
 
 
@@ -11,6 +11,7 @@ class Throttle:
 
     def __init__(self, settings: AuthSettings) -> None:
         self._rules = settings.rules
+        self._prefixes = tuple(settings.sms_prefixes)
 
     async def sign_in(self, caller: Caller) -> None:
         """Charge an attempt to sign in, to its address and to its neighbourhood (sprays).
@@ -47,19 +48,24 @@ class Throttle:
         """
         await self._hit(caller, "verify", address_key(caller.client.address))
 
-    async def mail_to(self, caller: Caller, *addresses: str) -> None:
-        """Charge a mail to each address, before anybody looks whether somebody has it, and to the whole server.
+    async def message_to(self, caller: Caller, *addresses: str) -> None:
+        """Charge a message to each address or number, before anybody looks who has it, and to the whole server.
 
         Raises:
-            OverEmailRate: telling when to come again.
+            OverEmailRate, OverSmsRate: telling when to come again.
+            ValidationFailed: numbers of that country get no SMS.
 
         """
         limits = caller.kit.get(Limits)
         for address in addresses:
-            for name, key in (("address_interval", address), ("address_hourly", address), ("mail", "all")):
+            phone = "@" not in address
+            if phone and self._prefixes and not address.startswith(self._prefixes):
+                raise ValidationFailed("phone: no SMS are sent to numbers of this country")
+            every = "sms" if phone else "mail"
+            for name, key in (("address_interval", address), ("address_hourly", address), (every, "all")):
                 decision = await limits.hit(self._rules[name], key)
                 if not decision.allowed:
-                    raise OverEmailRate(retry_after=decision.retry_after)
+                    raise (OverSmsRate if phone else OverEmailRate)(retry_after=decision.retry_after)
 
     async def anonymous(self, caller: Caller) -> None:
         """Charge a sign-up without an address.

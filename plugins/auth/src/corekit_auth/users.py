@@ -44,6 +44,10 @@ class Users:
         found: UserRow | None = await ctx.session.scalar(mine)
         return found
 
+    async def at(self, ctx: Context, address: str) -> UserRow | None:
+        """Find the account with this address or number, in its normal form."""
+        return await (self.by_email(ctx, address) if "@" in address else self.by_phone(ctx, address))
+
     async def by_id(self, ctx: Context, user_ids: Iterable[UUID]) -> Sequence[UserRow]:
         """Read the accounts that exist."""
         mine = select(UserRow).where(UserRow.id.in_(list(user_ids)), UserRow.deleted_at.is_(None))
@@ -73,22 +77,25 @@ class Users:
     async def add(
         self,
         ctx: Context,
-        email: str,
+        address: str,
         password_hash: str | None,
         metadata: Mapping[str, Any],
         *,
         confirmed: bool = True,
     ) -> tuple[UserRow, IdentityRow]:
-        """Make an account with an address, asking the hooks."""
-        return await self.create(ctx, await self.draft(ctx, email, metadata), password_hash, confirmed=confirmed)
+        """Make an account with an address or number, asking the hooks."""
+        return await self.create(ctx, await self.draft(ctx, address, metadata), password_hash, confirmed=confirmed)
 
-    async def draft(self, ctx: Context, email: str, metadata: Mapping[str, Any]) -> UserDraft:
-        """Draft an account with an address and let the hooks change it or refuse it; its id and address stay."""
+    async def draft(self, ctx: Context, address: str, metadata: Mapping[str, Any]) -> UserDraft:
+        """Draft an account with an address or number and let the hooks change it or refuse it; these stay."""
+        provider = "email" if "@" in address else "phone"
         draft = UserDraft(
             id=uuid7(),
-            email=email,
+            email=address if provider == "email" else "",
+            phone=address if provider == "phone" else "",
+            provider=provider,
             role=self._settings.role,
-            app_metadata={"provider": "email", "providers": ["email"]},
+            app_metadata={"provider": provider, "providers": [provider]},
             user_metadata=dict(metadata),
         )
         return await self.asked(ctx, draft)
@@ -105,7 +112,7 @@ class Users:
         self, ctx: Context, draft: UserDraft, password_hash: str | None, *, confirmed: bool
     ) -> tuple[UserRow, IdentityRow]:
         """Make the account of a draft; the hooks write beside it."""
-        user, identity = self.rows(draft, password_hash, ctx.now(), confirmed=confirmed)
+        user, identity = self.rows(ctx, draft, password_hash, confirmed=confirmed)
         await self.insert(ctx, user, identity)
         return user, identity
 
@@ -123,23 +130,27 @@ class Users:
         await in_time(self._settings.hook_timeout, ctx.kit.hooks.each(after_user_created, shared(user), ctx))
 
     def rows(
-        self, draft: UserDraft, password_hash: str | None, now: datetime, *, confirmed: bool
+        self, ctx: Context, draft: UserDraft, password_hash: str | None, *, confirmed: bool
     ) -> tuple[UserRow, IdentityRow]:
         """Write an account and its first identity, in memory alone."""
+        now = ctx.now()
         user = UserRow(
             id=draft.id,
             aud=self._settings.aud,
             role=draft.role,
-            email=draft.email,
+            email=draft.email or None,
+            phone=draft.phone or None,
+            phone_index=ctx.kit.keyring.index("phone", draft.phone) if draft.phone else None,
             password_hash=password_hash,
-            email_confirmed_at=now if confirmed else None,
+            email_confirmed_at=now if confirmed and draft.email else None,
+            phone_confirmed_at=now if confirmed and draft.phone else None,
             app_metadata=draft.app_metadata,
             user_metadata=draft.user_metadata,
             is_anonymous=False,
             created_at=now,
             updated_at=now,
         )
-        return user, email_identity_row(user, now, verified=confirmed)
+        return user, own_identity_row(user, now, verified=confirmed)
 
     def checked_metadata(self, metadata: Mapping[str, Any], field: str = "data") -> dict[str, Any]:
         """Return metadata that fits into every access token.
@@ -177,15 +188,17 @@ def email_identity(user_id: UUID, email: str, *, verified: bool = True) -> dict[
     return {"sub": str(user_id), "email": email, "email_verified": verified, "phone_verified": False}
 
 
-def email_identity_row(user: UserRow, now: datetime, *, verified: bool) -> IdentityRow:
-    """Write the identity by address of an account."""
-    email = user.email or ""
+def own_identity_row(user: UserRow, now: datetime, *, verified: bool) -> IdentityRow:
+    """Write the identity by address or number of an account; the number stays in its sealed column alone."""
+    email = user.email
     return IdentityRow(
         id=uuid7(),
         user_id=user.id,
-        provider="email",
+        provider="email" if email else "phone",
         provider_id=str(user.id),
-        identity_data=email_identity(user.id, email, verified=verified),
+        identity_data=email_identity(user.id, email, verified=verified)
+        if email
+        else {"sub": str(user.id), "email_verified": False, "phone_verified": verified},
         email=email,
         last_sign_in_at=now,
         created_at=now,

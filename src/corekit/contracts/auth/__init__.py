@@ -36,6 +36,7 @@ from corekit.contracts.auth.hooks import (
     mfa_verification_attempt,
     password_verification_attempt,
     send_email,
+    send_sms,
 )
 from corekit.contracts.auth.objects import Denied, DenyReason, EndReason, SessionInfo, TokenPair, User
 from corekit.contracts.auth.service import Auth
@@ -81,4 +82,5 @@ __all__ = [
     "mfa_verification_attempt",
     "password_verification_attempt",
     "send_email",
+    "send_sms",
 ]

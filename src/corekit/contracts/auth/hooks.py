@@ -92,6 +92,11 @@ async def send_email(mail: OutgoingMail, caller: Caller) -> object | None:
 
 
 @hookspec
+async def send_sms(sms: OutgoingSms, caller: Caller) -> object | None:
+    """Send a code to a phone in place of the server; anything but None means that it is done. No context is open."""
+
+
+@hookspec
 async def password_verification_attempt(attempt: Attempt, ctx: Context) -> Reject | None:
     """See each password of a known account that was checked, right or wrong, and refuse it. The first answer counts."""
 

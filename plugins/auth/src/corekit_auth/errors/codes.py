@@ -30,6 +30,19 @@ class OverEmailRate(AuthProblem):
     title, error = "email rate limit exceeded", Code.OVER_EMAIL_SEND_RATE_LIMIT
 
 
+class OverSmsRate(AuthProblem):
+    """Too many SMS to one number, or from this server; `retry_after` is in seconds."""
+
+    slug, status, code, temporary = "auth-over-sms-rate", 429, 111, True
+    title, error = "sms rate limit exceeded", Code.OVER_SMS_SEND_RATE_LIMIT
+
+
+class SmsSendFailed(AuthProblem):
+    """A code for a phone, where nothing sends SMS."""
+
+    slug, status, title, error = "auth-sms-send-failed", 422, "No SMS provider is set", Code.SMS_SEND_FAILED
+
+
 class FlowStateNotFound(AuthProblem):
     """An `auth_code` that was never issued, or was exchanged before."""
 

@@ -187,6 +187,12 @@ class MetadataTooLarge(AuthProblem):
     slug, status, title, error = "auth-metadata-too-large", 422, "Too much user_metadata", Code.VALIDATION_FAILED
 
 
+class PhoneNotConfirmed(AuthProblem):
+    """The right password for a number that was never confirmed."""
+
+    slug, status, title, error = "auth-phone-not-confirmed", 400, "Phone not confirmed", Code.PHONE_NOT_CONFIRMED
+
+
 class PhoneDisabled(AuthProblem):
     """A phone number, where only e-mail is on."""
 

@@ -60,6 +60,8 @@ def identity(row: Row) -> IdentityRow:
     """Read a row of `auth.identities`; in old dumps `id` is the provider's name for the person."""
     provider_id = row.get("provider_id") or row.get("id") or ""
     data = _json(row.get("identity_data"))
+    if row.get("provider") == "phone":
+        data.pop("phone", None)  # it is sealed in its own column
     made = _time(row.get("created_at")) or datetime.now(UTC)
     try:
         own = UUID(row.get("id") or "") if row.get("provider_id") else uuid7()

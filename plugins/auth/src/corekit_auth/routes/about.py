@@ -12,7 +12,7 @@ from corekit_auth.service import AuthService
 
 _OFF = ("anonymous_users", "apple", "azure", "bitbucket", "discord", "facebook", "figma", "fly", "github", "gitlab")
 _OFF_TOO = ("google", "kakao", "keycloak", "linkedin", "linkedin_oidc", "notion", "slack", "slack_oidc", "snapchat")
-_OFF_ALSO = ("spotify", "twitch", "twitter", "workos", "x", "zoom", "phone")
+_OFF_ALSO = ("spotify", "twitch", "twitter", "workos", "x", "zoom")
 
 
 class About(msgspec.Struct, frozen=True):
@@ -48,13 +48,16 @@ class AboutController(Controller):
     async def settings(self, caller: Who) -> SettingsObject:
         """Say what is on."""
         service, env = caller.kit.get(AuthService), caller.kit.env
-        on = {"email": service.settings.email, "anonymous_users": service.settings.anonymous}
+        on = {name: getattr(service.settings, name) for name in ("email", "phone")}
+        on["anonymous_users"] = service.settings.anonymous
         on |= {name: provider.enabled for name, provider in service.settings.social.items()}
-        known = ("email", *_OFF, *_OFF_TOO, *_OFF_ALSO)
+        known = ("email", "phone", *_OFF, *_OFF_TOO, *_OFF_ALSO)
         return SettingsObject(
             external={name: on.get(name, False) for name in (*known, *(name for name in on if name not in known))},
             disable_signup=not service.sign_up_open(),
             mailer_autoconfirm=service.settings.autoconfirm(env),
+            phone_autoconfirm=service.settings.phone and service.settings.phone_trusted(env),
+            sms_provider="corekit" if service.settings.phone else "",
             passkeys_enabled=service.settings.passkeys,
         )
 

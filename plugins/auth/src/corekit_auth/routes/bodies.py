@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 
-from corekit_auth.errors import PhoneDisabled, ValidationFailed
+from corekit_auth.errors import ValidationFailed
 from corekit_auth.flows import Pkce
+from corekit_auth.phones import normal_phone
 from corekit_auth.settings import AuthSettings
+from corekit_auth.users import normal_email
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
@@ -122,15 +124,27 @@ class VerifyBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def address_of(email: str | None, phone: str | None) -> str | None:
-    """Return the one address of a body.
+    """Return the one address or number of a body, in its normal form.
 
     Raises:
-        ValidationFailed: there are two.
-        PhoneDisabled: it is a number.
+        ValidationFailed: there are two, or it is none.
 
     """
     if email and phone:
         raise ValidationFailed("email, phone: only an email address or phone number should be provided")
     if phone:
-        raise PhoneDisabled
-    return email or None
+        return normal_phone(phone)
+    return normal_email(email) if email else None
+
+
+def demanded(email: str | None, phone: str | None) -> str:
+    """Return the one address or number of a body that must have one.
+
+    Raises:
+        ValidationFailed: there are two, or none.
+
+    """
+    address = address_of(email, phone)
+    if address is None:
+        raise ValidationFailed("email, phone: an email address or a phone number is required")
+    return address

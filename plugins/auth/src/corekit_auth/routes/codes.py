@@ -1,6 +1,7 @@
-"""Codes and links by mail: asking for them, using them."""
+"""Codes and links by mail and SMS: asking for them, using them."""
 
 from urllib.parse import urlencode
+from uuid import UUID
 
 from litestar import Controller, Response, get, head, post
 from litestar.params import FromQuery, JSONBody
@@ -8,10 +9,11 @@ from litestar.params import FromQuery, JSONBody
 from corekit.context import Caller
 from corekit.errors import Problem
 from corekit.web import Who
+from corekit_auth.addresses import is_phone
 from corekit_auth.errors import AuthProblem, Code, ValidationFailed
 from corekit_auth.objects import SessionObject
 from corekit_auth.one_time import HALF, Followed
-from corekit_auth.routes.bodies import OtpBody, ResendBody, VerifyBody, address_of
+from corekit_auth.routes.bodies import OtpBody, ResendBody, VerifyBody, demanded
 from corekit_auth.routes.envelope import Asked
 from corekit_auth.routes.locale import in_locale
 from corekit_auth.routes.sign_in import captcha, granted
@@ -33,23 +35,24 @@ class CodesController(Controller):
         """Send a code and link with which one signs in."""
         service, route = caller.kit.get(AuthService), request.url.path.rpartition("/")[2]
         await captcha(request, caller, data)
-        await service.one_time.otp(
+        address = demanded(data.email, data.phone)
+        message = await service.one_time.otp(
             in_locale(request, caller),
-            _email(data.email, data.phone),
+            address,
             create_user=data.create_user,
             data=data.data,
             pkce=data.pkce(service.settings),
             redirect_to=redirect_to,
             route=route,
         )
-        return {}
+        return named(address, message)
 
     @post("/recover", status_code=200)
     async def recover(
         self, request: Asked, caller: Who, data: JSONBody[OtpBody], redirect_to: FromQuery[str] = ""
     ) -> dict[str, str]:
         """Send a code and link with which one sets a new password."""
-        service, email = caller.kit.get(AuthService), _email(data.email, data.phone)
+        service, email = caller.kit.get(AuthService), demanded(data.email, data.phone)
         await captcha(request, caller, data)
         pkce = data.pkce(service.settings)
         await service.one_time.recover(in_locale(request, caller), email, pkce=pkce, redirect_to=redirect_to)
@@ -60,17 +63,16 @@ class CodesController(Controller):
         self, request: Asked, caller: Who, data: JSONBody[ResendBody], redirect_to: FromQuery[str] = ""
     ) -> dict[str, str]:
         """Send a confirmation once more."""
-        one_time, email = caller.kit.get(AuthService).one_time, _email(data.email, data.phone)
+        one_time, address = caller.kit.get(AuthService).one_time, demanded(data.email, data.phone)
         await captcha(request, caller, data)
-        await one_time.resend(in_locale(request, caller), data.type, email, redirect_to=redirect_to)
-        return {}
+        message = await one_time.resend(in_locale(request, caller), data.type, address, redirect_to=redirect_to)
+        return named(address, message)
 
     @get("/reauthenticate", opt={"writes": True}, security=[{"bearer": []}])
     async def reauthenticate(self, request: Asked, caller: Who) -> dict[str, str]:
         """Send who is signed in a code that stands for a fresh sign-in."""
         person = in_locale(request, signed_in(request, caller))
-        await person.kit.get(AuthService).one_time.reauthenticate(person)
-        return {}
+        return named(*await person.kit.get(AuthService).one_time.reauthenticate(person))
 
     @post("/verify", status_code=200)
     async def verify(
@@ -81,10 +83,10 @@ class CodesController(Controller):
             raise ValidationFailed("token, token_hash: exactly one of them")
         if data.token_hash and (data.email or data.phone):
             raise ValidationFailed("email, phone: only with token; token_hash stands for itself")
-        email = _email(data.email, data.phone) if data.token else ""
+        address = demanded(data.email, data.phone) if data.token else ""
         one_time = caller.kit.get(AuthService).one_time
         grant = await one_time.verify(
-            caller, data.type, email=email, token=data.token or "", token_hash=data.token_hash or ""
+            caller, data.type, address=address, token=data.token or "", token_hash=data.token_hash or ""
         )
         return granted(grant) if grant else Response({"code": "200", "msg": HALF}, headers=_QUIET)
 
@@ -115,11 +117,9 @@ class CodesController(Controller):
         """Answer those who look a link up before its owner does; nothing is used."""
 
 
-def _email(email: str | None, phone: str | None) -> str:
-    address = address_of(email, phone)
-    if address is None:
-        raise ValidationFailed("email: an email address is required")
-    return address
+def named(address: str, message: UUID) -> dict[str, str]:
+    """Name an SMS that was asked for, whether one goes out or not; a mail has no name on the wire."""
+    return {"message_id": str(message)} if is_phone(address) else {}
 
 
 def _where(caller: Caller, redirect_to: str) -> str:

@@ -9,7 +9,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from corekit.context import Caller
 from corekit.web import Who
 from corekit_auth.accounts import Changes
-from corekit_auth.errors import NotAdmin, PhoneDisabled, ValidationFailed
+from corekit_auth.errors import NotAdmin, ValidationFailed
 from corekit_auth.objects import UserObject
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.routes.bodies import UserBody
@@ -41,10 +41,9 @@ class UserController(Controller):
         pkce = data.pkce(caller.kit.get(AuthService).settings)
         if data.app_metadata is not None:
             raise NotAdmin("app_metadata: User not allowed")
-        if data.phone:
-            raise PhoneDisabled
         changes = Changes(
             email=data.email or None,
+            phone=data.phone or None,
             password=data.password or None,
             current_password=data.current_password,
             nonce=data.nonce or None,
