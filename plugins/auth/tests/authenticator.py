@@ -47,12 +47,13 @@ class Authenticator:
     challenge: bytes = b""  # instead of the one asked for
     type: str = ""
     cross_origin: bool = False
+    resident: str = "required"  # what it insists on being asked for
     credentials: list[Credential] = field(default_factory=list)
 
     def create(self, options: dict[str, Any]) -> dict[str, Any]:
         """Make a passkey, as `navigator.credentials.create` does; refuses options that are not strict."""
         chosen = options["authenticatorSelection"]
-        assert chosen["residentKey"] == "required"
+        assert chosen["residentKey"] == self.resident
         assert {"type": "public-key", "alg": -7} in options["pubKeyCredParams"]
         assert options["attestation"] == "none"
         assert len(raw(options["challenge"])) >= 16

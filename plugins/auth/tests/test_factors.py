@@ -41,7 +41,7 @@ from corekit_auth.errors import (
     VerificationRejected,
     WebauthnFactorDisabled,
 )
-from corekit_auth.factors import EnrolledObject
+from corekit_auth.factor_kinds import EnrolledObject
 from corekit_auth.models import FactorRow, SessionRow, UserRow
 from corekit_auth.objects import Grant
 from corekit_auth.pruning import prune

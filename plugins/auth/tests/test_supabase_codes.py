@@ -175,3 +175,38 @@ async def test_another_address_and_a_nonce(served: Served) -> None:
     change: Any = {"password": "staple battery horse", "current_password": ANN["password"], "nonce": nonce}
     updated = await client.update_user(change)
     assert updated.user.email == "new@example.org"
+
+
+async def test_a_phone(post: Any) -> None:
+    """Sign-up and sign-in by SMS, another number, and the phone as second factor."""
+    auth = {"phone": True, "phone_factor": True, "phone_autoconfirm": False}
+    auth |= {"address_interval_rate": FAST, "address_hourly_rate": FAST}
+    async with make_kit([AuthPlugin(), post], settings={"auth": auth}) as kit, serve(kit) as url:
+        served = Served(kit, url, post)
+        client = served.client()
+
+        async def code() -> str:
+            await settle(kit)
+            return str(post.phones.texts[-1].text.split()[0])
+
+        assert (await client.sign_in_with_otp({"phone": "+4915112345678"})).message_id
+        signed_in = await client.verify_otp({"type": "sms", "phone": "+4915112345678", "token": await code()})
+        assert signed_in.user
+        assert signed_in.user.phone == "4915112345678"
+        await client.update_user({"phone": "+4915187654321"})
+        moved = await client.verify_otp({"type": "phone_change", "phone": "+4915187654321", "token": await code()})
+        assert moved.user
+        assert moved.user.phone == "4915187654321"
+        factor = await client.mfa.enroll({"factor_type": "phone", "friendly_name": "mine", "phone": "+4915187654321"})
+        challenge = await client.mfa.challenge({"factor_id": factor.id, "channel": "sms"})
+        answer = {"factor_id": factor.id, "challenge_id": challenge.id, "code": await code()}
+        await client.mfa.verify(answer)  # type: ignore[arg-type]
+        assert (await client.mfa.get_authenticator_assurance_level()).current_level == "aal2"
+        other = served.client()
+        asked = await other.sign_up({"phone": "+4915100000001", "password": "correct horse battery"})
+        assert asked.session is None
+        assert (await other.verify_otp({"type": "sms", "phone": "+4915100000001", "token": await code()})).session
+        again = await other.sign_in_with_password({"phone": "+4915100000001", "password": "correct horse battery"})
+        assert again.session
+        for one in served.clients:
+            await one.close()

@@ -47,8 +47,7 @@ class Codes:
 
     async def make(self, ctx: Context, user_id: UUID, kind: TokenKind, address: str) -> Made:
         """Make a code; an older one of the same account and kind is void from here on."""
-        length = self._settings.otp_length
-        token = str(secrets.randbelow(10**length)).zfill(length)
+        token = new_code(self._settings.otp_length)
         token_hash = _hash(ctx, user_id, kind, address, token)
         now = ctx.now()
         fresh = {
@@ -136,6 +135,11 @@ class Codes:
         returning = statement.returning(OneTimeTokenRow.kind).execution_options(synchronize_session=False)
         kind: TokenKind | None = await ctx.session.scalar(returning)
         return kind
+
+
+def new_code(length: int) -> str:
+    """Draw so many digits."""
+    return str(secrets.randbelow(10**length)).zfill(length)
 
 
 async def _lock(ctx: Context, user_ids: Collection[UUID]) -> None:

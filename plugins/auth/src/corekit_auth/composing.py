@@ -10,10 +10,11 @@ from corekit.context import Context
 from corekit.contracts.auth import OutgoingMail, OutgoingSms
 from corekit.contracts.delivery import Sms
 from corekit_auth.addresses import is_phone
-from corekit_auth.codes import Made
+from corekit_auth.codes import Made, new_code
+from corekit_auth.factor_kinds import phone_mac
 from corekit_auth.flows import Flow
 from corekit_auth.mails import Draft, Mails
-from corekit_auth.models import TokenKind, UserRow
+from corekit_auth.models import ChallengeRow, TokenKind, UserRow
 from corekit_auth.parts import Parts
 from corekit_auth.users import shared
 
@@ -62,6 +63,11 @@ class Composing:
             return await self._email_change(ctx, flow, user)
         if purpose in {"phone_change", "resend_phone_change"}:
             return await self._phone_change(ctx, flow, user)
+        if purpose == "mfa":
+            return await self._second_factor(ctx, flow, user)
+        return await self._coded(ctx, flow, user, purpose)
+
+    async def _coded(self, ctx: Context, flow: Flow, user: UserRow, purpose: str) -> Parcel | None:
         phone = is_phone(flow.payload["address"])
         kind = _kind(purpose, user, phone=phone)
         if kind is not None:
@@ -125,15 +131,36 @@ class Composing:
         sent_at: Sent = "phone_change_sent_at"
         return await self._sms(ctx, flow, user, "phone_change", new, sms_type="phone_change", sent_at=sent_at)
 
+    async def _second_factor(self, ctx: Context, flow: Flow, user: UserRow) -> Parcel | None:
+        """Make the code of a challenge that still waits; sent again, the older code is void."""
+        asked: ChallengeRow | None = await ctx.session.get(ChallengeRow, UUID(flow.payload["challenge"]))
+        if asked is None or asked.used_at is not None or asked.expires_at <= ctx.now():
+            return None
+        token = new_code(self._settings.otp_length)
+        asked.otp_mac = phone_mac(ctx, asked.id, token)
+        return self._written(flow, user, token, sms_type="mfa")
+
     async def _sms(
         self, ctx: Context, flow: Flow, user: UserRow, kind: TokenKind, phone: str, *, sms_type: str, sent_at: Sent
     ) -> Parcel:
         made = await self._codes.make(ctx, user.id, kind, phone)
-        locale = flow.payload["locale"]
-        minutes = max(1, round(self._codes.ttl(phone) / 60))
-        sms = self._mails.text(phone, sms_type, locale, {"token": made.token, "minutes": minutes})
-        outgoing = OutgoingSms(user=shared(user), phone=phone, otp=made.token, sms_type=sms_type, locale=locale)
-        return Parcel(user_id=user.id, outgoing=outgoing, drafts=[sms], sent_at=[sent_at])
+        return self._written(flow, user, made.token, sms_type=sms_type, phone=phone, sent_at=[sent_at])
+
+    def _written(
+        self,
+        flow: Flow,
+        user: UserRow,
+        token: str,
+        *,
+        sms_type: str,
+        phone: str | None = None,
+        sent_at: Sequence[Sent] = (),
+    ) -> Parcel:
+        phone, locale = phone or flow.payload["address"], flow.payload["locale"]
+        minutes = max(1, round(self._settings.sms_otp_ttl / 60))
+        sms = self._mails.text(phone, sms_type, locale, {"token": token, "minutes": minutes})
+        outgoing = OutgoingSms(user=shared(user), phone=phone, otp=token, sms_type=sms_type, locale=locale)
+        return Parcel(user_id=user.id, outgoing=outgoing, drafts=[sms], sent_at=sent_at)
 
     async def _email_change(self, ctx: Context, flow: Flow, user: UserRow) -> Parcel | None:
         """Ask both addresses; one that is another account's by now gets no code, its owner hears of it."""

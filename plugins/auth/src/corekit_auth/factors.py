@@ -1,38 +1,43 @@
 """Second factors: enrolled, challenged, verified, removed."""
 
-import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
 from corekit.context import Actor, Caller, Context
 from corekit.contracts.auth import Attempt, FactorEnrolled, FactorRemoved, FactorVerified
 from corekit.values import uuid7
-from corekit_auth import totp
 from corekit_auth.answers import Answers
 from corekit_auth.errors import (
     AnonymousHasNoFactors,
-    AuthProblem,
     ChallengeExpired,
     FactorDisabled,
     FactorNameConflict,
     FactorNotFound,
-    PhoneFactorDisabled,
-    PhoneFactorUnusable,
     StaleSignIn,
     TooManyFactors,
-    TotpDisabled,
     UnenrollNeedsAal2,
     ValidationFailed,
     VerificationFailed,
-    WebauthnFactorDisabled,
-    WebauthnFactorUnusable,
 )
+from corekit_auth.factor_kinds import (
+    Answer,
+    ChallengeObject,
+    EnrolledObject,
+    Enrolment,
+    Kind,
+    Phone,
+    Question,
+    Totp,
+    Wish,
+)
+from corekit_auth.factor_webauthn import Webauthn
 from corekit_auth.models import ChallengeRow, FactorRow, RecoveryCodeRow
+from corekit_auth.models.factors import FactorType
 from corekit_auth.objects import FactorObject, Grant
 from corekit_auth.parts import Parts
 from corekit_auth.purposes import SIGN_IN
@@ -41,35 +46,8 @@ from corekit_auth.sessions import Account
 from corekit_auth.telling import tell
 
 FACTOR = "factor"  # the bucket of failures
-_NAME_MAX = 120
-_ISSUER_MAX = 64
+_NAME_MAX, _ISSUER_MAX = 120, 64
 _UNVERIFIED = timedelta(minutes=5)
-_UNUSABLE: dict[str, type[AuthProblem]] = {"phone": PhoneFactorUnusable, "webauthn": WebauthnFactorUnusable}
-
-
-class TotpObject(msgspec.Struct, frozen=True):
-    """What an authenticator app is set up with, shown once: a picture (SVG), the secret, and the URI of both."""
-
-    qr_code: str
-    secret: str
-    uri: str
-
-
-class EnrolledObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A factor that was begun."""
-
-    id: UUID
-    type: Literal["totp"] = "totp"
-    friendly_name: str
-    totp: TotpObject
-
-
-class ChallengeObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A question put to a factor; `expires_at` in seconds since 1970."""
-
-    id: UUID
-    type: Literal["totp"] = "totp"
-    expires_at: int
 
 
 class Factors:
@@ -81,70 +59,99 @@ class Factors:
         self._freshness = parts.freshness
         self._throttle = parts.throttle
         self._answers = Answers(parts)
+        self._kinds: Mapping[FactorType, Kind] = {
+            "totp": Totp(parts),
+            "phone": Phone(parts),
+            "webauthn": Webauthn(parts),
+        }
         self._raising = Raising(parts.settings, parts.sessions)
 
-    async def enroll(self, caller: Caller, kind: str, *, name: str = "", issuer: str = "") -> EnrolledObject:
+    async def enroll(
+        self, caller: Caller, kind: str, *, name: str = "", issuer: str = "", phone: str = ""
+    ) -> EnrolledObject:
         """Begin a factor; it counts once it is verified.
 
         Raises:
             InsufficientAal, StaleSignIn: the session is too weak or its last proof too old.
-            FactorNameConflict, TooManyFactors: it does not fit beside the others.
+            FactorNameConflict, TooManyFactors, VerifiedFactorExists: it does not fit beside the others.
 
         """
         caller.demand_free("enroll")
-        self._demand_offered(kind)
+        type_ = next((known for known in self._kinds if known == kind), None)
+        if type_ is None:
+            raise ValidationFailed("factor_type: must be totp, phone or webauthn")
+        special = self._kinds[type_]
+        special.demand_offered()
         name = _label("friendly_name", name, _NAME_MAX)
         issuer = _label("issuer", issuer, _ISSUER_MAX) or urlsplit(self._settings.site_url).hostname or "corekit"
-        secret = totp.new_secret()
+        wish = Wish(name=name, issuer=issuer, phone=phone)
+        columns = special.begin(wish)
         async with caller.system(SIGN_IN).begin() as ctx:
             account = await self._answers.account(ctx, caller.actor)
             await self._demand_room(ctx, account, name)
-            factor_id = await self._add(ctx, account, name, secret)
-        written = totp.uri(
-            secret, issuer=issuer, account=account.user.email or account.user.phone or str(caller.actor.id)
-        )
-        picture = await asyncio.to_thread(totp.qr_code, written)
-        return EnrolledObject(id=factor_id, friendly_name=name, totp=TotpObject(picture, secret, written))
+            special.fit(Enrolment(account, wish, columns))
+            factor_id = await self._add(ctx, account, type_, name, columns)
+        shown = await special.shown(Enrolment(account, wish, columns))
+        return EnrolledObject(id=factor_id, type=type_, friendly_name=name, **shown)
 
     async def challenge(self, caller: Caller, factor_id: UUID) -> ChallengeObject:
-        """Put the question to a factor, for this session alone."""
+        """Put the question to a factor, for this session alone; to a phone it goes by SMS.
+
+        Raises:
+            OverSmsRate, SmsSendFailed: no SMS can be sent now.
+
+        """
         caller.demand_free("challenge")
         await self._throttle.mfa(caller)
+        await self._charge(caller, factor_id)
         async with caller.system(SIGN_IN).begin() as ctx:
             account, factor = await self._usable(ctx, caller.actor, factor_id)
-            now = ctx.now()
+            special, now = self._kinds[factor.type], ctx.now()
             row = ChallengeRow(
                 id=uuid7(),
                 factor_id=factor.id,
                 session_id=account.session.id,
                 tries=0,
-                expires_at=now + timedelta(seconds=self._settings.challenge_ttl),
+                expires_at=now + timedelta(seconds=special.ttl()),
                 created_at=now,
                 updated_at=now,
             )
+            asked = await special.ask(Question(ctx, account, factor, row))
             ctx.session.add(row)
             factor.last_challenged_at = factor.updated_at = now
-        return ChallengeObject(id=row.id, expires_at=int(row.expires_at.timestamp()))
+            expires_at = int(row.expires_at.timestamp())
+        return ChallengeObject(id=row.id, type=factor.type, expires_at=expires_at, webauthn=asked)
 
-    async def verify(self, caller: Caller, factor_id: UUID, challenge_id: UUID, code: str) -> Grant:
+    async def _charge(self, caller: Caller, factor_id: UUID) -> None:
+        """Count what the challenge costs, before anything is held; whose session lives is asked after."""
+        async with caller.system(SIGN_IN).begin(readonly=True) as ctx:
+            mine = select(FactorRow).where(FactorRow.id == factor_id, FactorRow.user_id == caller.actor.id)
+            factor = await ctx.session.scalar(mine)
+            phone = factor.phone if factor is not None else None
+        if phone:
+            self._kinds["phone"].demand_usable()
+            await self._kinds["phone"].charge(caller, phone)
+
+    async def verify(self, caller: Caller, factor_id: UUID, challenge_id: UUID, answer: Answer | str) -> Grant:
         """Answer a challenge: the session is at aal2 from then on, and the person's others at aal1 end.
 
         Raises:
             ChallengeExpired: it is not one of this session and factor, or answered, too old, or out of tries.
-            VerificationFailed: the code is wrong or was used before; it counts.
+            VerificationFailed: the answer is wrong or was used before; it counts.
             VerificationRejected: a hook said no.
 
         """
         caller.demand_free("verify")
         await self._throttle.mfa(caller)
+        answer = Answer(code=answer) if isinstance(answer, str) else answer
         async with self._answers.context(caller) as ctx:
             account, factor = await self._usable(ctx, caller.actor, factor_id)
             await self._failures.charge(ctx, FACTOR, factor.id.hex)
-            await self._use_up(ctx, account, factor, challenge_id)
-            step = await self._check(ctx, factor, code)
-            await self._accept(ctx, factor, step, challenge_id)
+            challenge = await self._use_up(ctx, account, factor, challenge_id)
+            changed = await self._check(Question(ctx, account, factor, challenge), answer)
+            await self._accept(ctx, factor, changed, challenge_id)
             await self._failures.forget(ctx, FACTOR, factor.id.hex)
-            lifted = await self._raising.lift(ctx, account, "totp", factor.id)
+            lifted = await self._raising.lift(ctx, account, self._kinds[factor.type].method, factor.id)
             return await self._answers.grant(ctx, lifted)
 
     async def unenroll(self, ctx: Context, factor_id: UUID) -> UUID:
@@ -168,16 +175,6 @@ class Factors:
         await ctx.session.delete(factor)
         return factor.id
 
-    def _demand_offered(self, kind: str) -> None:
-        if kind == "totp" and not self._settings.totp:
-            raise TotpDisabled
-        if kind == "phone":
-            raise PhoneFactorDisabled
-        if kind == "webauthn":
-            raise WebauthnFactorDisabled
-        if kind != "totp":
-            raise ValidationFailed("factor_type: must be totp, phone or webauthn")
-
     async def _demand_room(self, ctx: Context, account: Account, name: str) -> None:
         if account.user.is_anonymous:
             raise AnonymousHasNoFactors
@@ -189,20 +186,22 @@ class Factors:
         if name and any(factor.friendly_name == name for factor in left):
             raise FactorNameConflict(f'A factor with the friendly name "{name}" for this user already exists')
 
-    async def _add(self, ctx: Context, account: Account, name: str, secret: str) -> UUID:
+    async def _add(
+        self, ctx: Context, account: Account, type_: FactorType, name: str, columns: Mapping[str, Any]
+    ) -> UUID:
         factor = FactorRow(
             id=uuid7(),
             user_id=account.user.id,
-            type="totp",
+            type=type_,
             status="unverified",
             friendly_name=name or None,
-            secret=secret,
             failures=0,
             created_at=ctx.now(),
             updated_at=ctx.now(),
+            **columns,
         )
         ctx.session.add(factor)
-        await tell(ctx, FactorEnrolled(user_id=account.user.id, factor_id=factor.id, factor_type="totp"))
+        await tell(ctx, FactorEnrolled(user_id=account.user.id, factor_id=factor.id, factor_type=type_))
         return factor.id
 
     async def _mine(self, ctx: Context, person: Actor, factor_id: UUID) -> tuple[Account, FactorRow]:
@@ -215,15 +214,14 @@ class Factors:
 
     async def _usable(self, ctx: Context, person: Actor, factor_id: UUID) -> tuple[Account, FactorRow]:
         account, factor = await self._mine(ctx, person, factor_id)
-        if factor.type in _UNUSABLE:
-            raise _UNUSABLE[factor.type]
+        self._kinds[factor.type].demand_usable()
         if factor.disabled_at is not None:
             raise FactorDisabled
         if factor.status == "unverified":  # a new one takes nobody past those that are there
             self._freshness.demand_strong(account)
         return account, factor
 
-    async def _use_up(self, ctx: Context, account: Account, factor: FactorRow, challenge_id: UUID) -> None:
+    async def _use_up(self, ctx: Context, account: Account, factor: FactorRow, challenge_id: UUID) -> ChallengeRow:
         """Take one of the tries of a challenge."""
         taken = (
             update(ChallengeRow)
@@ -240,36 +238,43 @@ class Factors:
         )
         if await ctx.session.scalar(taken, execution_options={"synchronize_session": False}) is None:
             raise ChallengeExpired
+        mine = select(ChallengeRow).where(ChallengeRow.id == challenge_id)
+        found: ChallengeRow = (await ctx.session.scalars(mine)).one()
+        return found
 
-    async def _check(self, ctx: Context, factor: FactorRow, code: str) -> int:
-        """Return the step whose code this is; a wrong one counts, and too many in a row disable the factor."""
-        step = totp.matching_step(factor.secret or "", code, ctx.now())
-        fresh = step is not None and (factor.last_step is None or factor.last_step < step)
-        if not fresh:
+    async def _check(self, question: Question, answer: Answer) -> dict[str, Any]:
+        """Return what a right answer changes; a wrong one counts, and too many in a row disable the factor."""
+        ctx, factor = question.ctx, question.factor
+        special = self._kinds[factor.type]
+        changed = await special.held(question, answer)
+        valid = changed is not None
+        if not valid:
             factor.failures += 1
             if factor.failures >= self._settings.factor_failures_max:
                 factor.disabled_at = ctx.now()
             await ctx.session.flush()
-        attempt = Attempt(user_id=factor.user_id, valid=fresh, factor_id=factor.id, factor_type=factor.type)
+        attempt = Attempt(user_id=factor.user_id, valid=valid, factor_id=factor.id, factor_type=factor.type)
         await self._answers.judge(ctx, attempt)
-        if step is None or not fresh:
-            raise VerificationFailed("Invalid TOTP code entered")
-        return step
+        if changed is None:
+            raise VerificationFailed(special.wrong)
+        return changed
 
-    async def _accept(self, ctx: Context, factor: FactorRow, step: int, challenge_id: UUID) -> None:
-        """Take a step once, whichever session and challenge it answers."""
-        now, first = ctx.now(), factor.status == "unverified"
-        taken = (
-            update(FactorRow)
-            .where(FactorRow.id == factor.id, or_(FactorRow.last_step.is_(None), FactorRow.last_step < step))
-            .values(last_step=step, failures=0, status="verified", updated_at=now)
-            .returning(FactorRow.id)
+    async def _accept(self, ctx: Context, factor: FactorRow, changed: Mapping[str, Any], challenge_id: UUID) -> None:
+        """Take an answer once: a step of TOTP whichever session and challenge it answers, a challenge anyway."""
+        now, first, unsynced = ctx.now(), factor.status == "unverified", {"synchronize_session": False}
+        taken = update(FactorRow).where(FactorRow.id == factor.id)
+        if "last_step" in changed:
+            taken = taken.where(or_(FactorRow.last_step.is_(None), FactorRow.last_step < changed["last_step"]))
+        taken = taken.values(**changed, failures=0, status="verified", updated_at=now).returning(FactorRow.id)
+        answered = (
+            update(ChallengeRow)
+            .where(ChallengeRow.id == challenge_id, ChallengeRow.used_at.is_(None))
+            .values(used_at=now, updated_at=now)
+            .returning(ChallengeRow.id)
         )
-        unsynced = {"synchronize_session": False}
-        if await ctx.session.scalar(taken, execution_options=unsynced) is None:
-            raise VerificationFailed("Invalid TOTP code entered")
-        answered = update(ChallengeRow).where(ChallengeRow.id == challenge_id).values(used_at=now, updated_at=now)
-        await ctx.session.execute(answered, execution_options=unsynced)
+        for once in (taken, answered):
+            if await ctx.session.scalar(once, execution_options=unsynced) is None:
+                raise VerificationFailed(self._kinds[factor.type].wrong)
         if first:
             # What somebody else began while there was no factor must not become a way around this one.
             begun = and_(FactorRow.user_id == factor.user_id, FactorRow.status == "unverified")

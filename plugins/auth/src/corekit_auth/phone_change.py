@@ -48,8 +48,8 @@ class PhoneChange:
 
         """
         await edits.set_phone(ctx, user, identities, phone)
-        user.phone_confirmed_at = None
         await edits.confirm(ctx, user, identities, email=False, phone=True)
+        user.phone_confirmed_at = ctx.now()
         try:
             await ctx.session.flush()
         except IntegrityError:

@@ -181,7 +181,7 @@ class RelyingParty:
         """Name what an operator may have to set right; everything else is one."""
         try:
             foreign = _client_data(credential).get("origin") not in self._origins
-        except (ValueError, TypeError, RecursionError):
+        except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
             return "response"
         return "origin" if foreign else "response"
 

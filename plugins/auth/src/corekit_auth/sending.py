@@ -28,6 +28,7 @@ Purpose = Literal[
     "email_changed",
     "phone_change",
     "resend_phone_change",
+    "mfa",
 ]
 
 

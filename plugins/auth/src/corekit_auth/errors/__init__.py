@@ -35,6 +35,7 @@ from corekit_auth.errors.factors import (
     UnenrollNeedsAal2,
     VerificationFailed,
     VerificationRejected,
+    VerifiedFactorExists,
     WebauthnFactorDisabled,
     WebauthnFactorUnusable,
 )
@@ -190,6 +191,7 @@ __all__ = [
     "ValidationFailed",
     "VerificationFailed",
     "VerificationRejected",
+    "VerifiedFactorExists",
     "WeakPassword",
     "WebauthnFactorDisabled",
     "WebauthnFactorUnusable",

@@ -60,6 +60,13 @@ class WebauthnFactorUnusable(AuthProblem):
     title = "MFA verification is disabled for WebAuthn"
 
 
+class VerifiedFactorExists(AuthProblem):
+    """A phone that is a verified factor of the account already."""
+
+    slug, status, error = "auth-verified-factor-exists", 422, Code.MFA_VERIFIED_FACTOR_EXISTS
+    title = "A verified phone factor already exists, unenroll the existing factor to continue"
+
+
 class AnonymousHasNoFactors(AuthProblem):
     """An account without an address: it has nothing that a second factor would guard."""
 

@@ -1,5 +1,6 @@
 """Second factors and recovery codes."""
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -8,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 
 from corekit.web import Who
 from corekit_auth.errors import ValidationFailed
-from corekit_auth.factors import ChallengeObject, EnrolledObject
+from corekit_auth.factor_kinds import Answer, ChallengeObject, EnrolledObject
 from corekit_auth.objects import SessionObject
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.recovery import RecoveryCodesObject
@@ -26,6 +27,13 @@ class EnrollBody(msgspec.Struct, frozen=True, kw_only=True):
     factor_type: str
     friendly_name: str | None = None
     issuer: str | None = None
+    phone: str | None = None
+
+
+class WebauthnBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The word of an authenticator, as `navigator.credentials` gives it in JSON."""
+
+    credential_response: dict[str, Any]
 
 
 class VerifyBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +41,7 @@ class VerifyBody(msgspec.Struct, frozen=True, kw_only=True):
 
     challenge_id: str
     code: str = ""
+    webauthn: WebauthnBody | None = None
 
 
 class RecoveryBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +66,13 @@ class FactorsController(Controller):
         """Begin a second factor; the secret is shown this once."""
         person = signed_in(request, caller)
         factors = person.kit.get(AuthService).factors
-        made = await factors.enroll(person, data.factor_type, name=data.friendly_name or "", issuer=data.issuer or "")
+        made = await factors.enroll(
+            person,
+            data.factor_type,
+            name=data.friendly_name or "",
+            issuer=data.issuer or "",
+            phone=data.phone or "",
+        )
         return Response(made, headers={"Cache-Control": "no-store"})
 
     @post("/factors/{factor_id:str}/challenge", status_code=200)
@@ -73,7 +88,9 @@ class FactorsController(Controller):
         """Answer a challenge: the session goes on at aal2."""
         person = signed_in(request, caller)
         factor, challenge = _uuid("factor_id", factor_id), _uuid("challenge_id", data.challenge_id)
-        return granted(await person.kit.get(AuthService).factors.verify(person, factor, challenge, _code(data.code)))
+        word = data.webauthn.credential_response if data.webauthn else None
+        answer = Answer(code="" if word else _code(data.code), credential=word)
+        return granted(await person.kit.get(AuthService).factors.verify(person, factor, challenge, answer))
 
     @delete("/factors/{factor_id:str}", status_code=200)
     async def unenroll(self, request: Asked, caller: Who, factor_id: FromPath[str]) -> RemovedObject:
