@@ -1,8 +1,8 @@
 """Password sign-ins of the served reference kit, beside the rate at which its pool of threads hashes alone.
 
-`uv run python benchmarks/auth_sign_in.py`; in turns, on both databases, medians. While people sign in, somebody asks for
-the published keys every 10 ms: how long that takes is the second figure. Then, one by one, wrong passwords of known and
-of unknown addresses: the ratio of their medians is what time tells.
+`uv run python benchmarks/auth_sign_in.py`; in turns, on both databases, medians. While people sign in, somebody asks
+for the published keys every 10 ms: how long that takes is the second figure. Then, one by one, wrong passwords of known
+and of unknown addresses: the ratio of their medians is what time tells.
 """
 
 import argparse

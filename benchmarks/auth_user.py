@@ -1,7 +1,7 @@
 """`GET /auth/v1/user` of the served reference kit per CPU-second of the server, beside fastapi-users' `GET /users/me`.
 
-`uv run python benchmarks/auth_user.py`; in turns, on both databases, medians. The peer reads a row by its key; ours also
-checks that the session lives, and brings identities and factors.
+`uv run python benchmarks/auth_user.py`; in turns, on both databases, medians. The peer reads a row by its key; ours
+also checks that the session lives, and brings identities and factors.
 """
 
 import argparse
