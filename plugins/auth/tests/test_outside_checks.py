@@ -5,13 +5,19 @@ import contextlib
 import hashlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
+import msgspec
 import pytest
 
-from corekit import Caller, Corekit
+from corekit import Caller, Client, Corekit
+from corekit.data import DatabaseSettings
+from corekit.testing import FakeClock, make_kit
+from corekit.web import create_app
+from corekit_auth import AuthPlugin
 from corekit_auth.errors import WeakPassword
 from corekit_auth.pwned import Pwned
 from corekit_auth.service import AuthService
@@ -148,3 +154,43 @@ async def test_clients_that_send_no_answer_are_understood(web: Any, guard: Any) 
     async with web() as client:
         answer = await client.post("/signup", json=SIGN_UP | {"gotrue_meta_security": guard})
     assert answer.status_code == 200, answer.text
+
+
+@pytest.fixture
+async def narrow(
+    database: DatabaseSettings, tmp_path: Path, clock: FakeClock, settings: dict[str, Any]
+) -> AsyncGenerator[Corekit]:
+    """Start a kit that has one connection."""
+    one = msgspec.structs.replace(database, pool=1)
+    tables = {"auth": settings, "jobs": {"worker": False}}
+    async with make_kit([AuthPlugin()], database=one, tmp_path=tmp_path, clock=clock, settings=tables) as kit:
+        yield kit
+
+
+@pytest.mark.parametrize("settings", [CAPTCHA])
+@pytest.mark.parametrize("slow", ["captcha", "hibp"])
+async def test_a_slow_answer_holds_no_connection(narrow: Corekit, settings: dict[str, Any], slow: str) -> None:
+    """Red if `Captcha.demand` or `PasswordRules.demand` is asked inside a context: the other write would wait."""
+    service, caller = narrow.get(AuthService), narrow.caller(client=Client("192.0.2.1", "pytest"))
+
+    async def write() -> None:
+        async with narrow.caller().system("auth.keys").begin() as ctx:
+            await service.service_keys.issue(ctx, role="service_role", name="meanwhile", life=None)
+
+    async with served(lambda head, body: (0, "")) as (url, asked):
+        service.captcha._url = url  # type: ignore[attr-defined]
+        service.parts.rules._pwned = Pwned(url)
+        app = create_app(narrow, lifespan=False)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            if slow == "captcha":
+                body = SIGN_UP | {"gotrue_meta_security": {"captcha_token": "solved"}}
+                waiting = asyncio.ensure_future(client.post("/auth/v1/signup", json=body))
+            else:
+                waiting = asyncio.ensure_future(service.grant_by_sign_up(caller, ANN, PASSWORD, {}))
+            async with asyncio.timeout(4):
+                while not asked:
+                    await asyncio.sleep(0.001)
+                await write()
+            assert not waiting.done()
+            waiting.cancel()
+            await asyncio.wait([waiting])

@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from corekit.context import Caller, Context
 from corekit.contracts.auth import EndReason, RefreshReuseDetected
@@ -53,6 +54,7 @@ class Refreshing:
         self._raising = Raising(parts.settings, parts.sessions)
         self._throttle = parts.throttle
         self._tokens = parts.tokens
+        self._statements: dict[tuple[str, ...], ReturningUpdate[int]] = {}
 
     async def refresh(self, caller: Caller, text: str) -> Grant:
         """Answer a refresh token with a new one, with the current one, or, where it was stolen, with the end.
@@ -99,23 +101,32 @@ class Refreshing:
         session, now = seen.account.session, caller.kit.clock.now()
         if not await self._throttle.may_rotate(caller, session.id.hex):
             return await self._repeated(caller, seen)
-        statement = (
-            update(SessionRow)
-            .where(SessionRow.id == session.id, SessionRow.counter == session.counter)
-            .values(
-                **seen.worn,
-                counter=SessionRow.counter + 1,
-                refreshed_at=now,
-                updated_at=now,
-                user_agent=caller.client.user_agent[:AGENT_MAX] or None,
-                ip=caller.client.address or None,
-            )
-            .returning(SessionRow.counter)
-            .execution_options(synchronize_session=False)
-        )
+        values = seen.worn | {
+            "refreshed_at": now,
+            "updated_at": now,
+            "user_agent": caller.client.user_agent[:AGENT_MAX] or None,
+            "ip": caller.client.address or None,
+        }
+        named = {f"new_{name}": value for name, value in values.items()}
+        found = {"session_id": session.id, "seen": session.counter}
         async with caller.system(SIGN_IN).begin() as ctx:
-            counter = await ctx.session.scalar(statement)
+            counter = await ctx.session.scalar(self._count_up(*values), named | found)
             return None if counter is None else await self._grant(ctx, seen, counter)
+
+    def _count_up(self, *columns: str) -> ReturningUpdate[int]:
+        """Write the statement that counts one up and sets these columns, each to what is bound as `new_` and its name.
+
+        It is kept: building it costs as much as running it.
+        """
+        if columns not in self._statements:
+            self._statements[columns] = (
+                update(SessionRow)
+                .where(SessionRow.id == bindparam("session_id"), SessionRow.counter == bindparam("seen"))
+                .values(counter=SessionRow.counter + 1, **{name: bindparam(f"new_{name}") for name in columns})
+                .returning(SessionRow.counter)
+                .execution_options(synchronize_session=False)
+            )
+        return self._statements[columns]
 
     async def _repeat(self, caller: Caller, seen: _Seen) -> Grant:
         """Hand the current token out once more, or end the session of a token that was stolen."""
