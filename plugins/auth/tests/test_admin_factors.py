@@ -81,6 +81,19 @@ async def test_listing_renaming_removing(
     assert "auth.factor_removed" in await tables.told()
 
 
+@pytest.fixture
+def settings() -> dict[str, Any]:
+    """Switch passkeys on."""
+    return {"passkeys": True}
+
+
+@pytest.mark.parametrize("settings", [{}])
+async def test_no_passkeys_where_they_are_off(refused: Refused, service_key: str, signed_up: Grant) -> None:
+    path = f"/admin/users/{signed_up.session.user.id}/passkeys"
+    await refused(404, "passkey_disabled", "GET", path, service_key)
+    await refused(404, "passkey_disabled", "DELETE", f"{path}/{uuid4()}", service_key)
+
+
 @pytest.mark.parametrize("kind", ["factors", "passkeys"])
 async def test_what_is_not_there(
     refused: Refused, service_key: str, signed_up: Grant, factors: list[UUID], kind: str

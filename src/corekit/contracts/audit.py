@@ -1,6 +1,6 @@
 """Audit: who did what to what, written in the transaction that does it, and never changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -46,16 +46,19 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which entries; what is not given does not restrict.
 
     `action` is a whole one, or with a dot at its end the beginning of many (`payments.`). `since` is included, `until`
-    is not. A `target` without an id means all of its kind.
+    is not. A `target` without an id means all of its kind. `actions` are whole ones, of which any will do. `offset`
+    leaves the newest out: for lists with page numbers; a cursor is better for everything else.
     """
 
     actor: UUID | None = None
     action: str = ""
+    actions: Sequence[str] = ()
     target: Target | None = None
     since: datetime | None = None
     until: datetime | None = None
     limit: int = 50
     cursor: str | None = None
+    offset: int = 0
 
 
 class Audit(Protocol):
@@ -91,4 +94,8 @@ class Audit(Protocol):
             Invalid: the limit is not 1 to 200, a time has no zone, or the cursor is not of this list.
 
         """
+        ...
+
+    async def count(self, ctx: Context, query: AuditQuery) -> int:
+        """Count the entries that `find` would list on all of its pages."""
         ...

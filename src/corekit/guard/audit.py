@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select
 
 from corekit.context import Caller, Context
 from corekit.contracts.audit import Audit, AuditEntry, AuditQuery, Target
@@ -76,12 +76,20 @@ class SqlAudit(Audit):
         """List entries, the newest first; the policy of the table says whose."""
         if not 1 <= query.limit <= _PAGE_MAX:
             raise Invalid(f"from 1 to {_PAGE_MAX}", pointer="limit")
+        if query.offset < 0:
+            raise Invalid("0 or more", pointer="offset")
         await ctx.session.flush()  # what this transaction recorded
         rows = (await ctx.session.execute(_chosen(query))).all()
         items = [_entry(row) for row in rows[: query.limit]]
         if len(rows) <= query.limit:
             return Page(items)
         return Page(items, encode_cursor(to_micros(items[-1].created_at), str(items[-1].id)))
+
+    async def count(self, ctx: Context, query: AuditQuery) -> int:
+        """Count them; the policy of the table says whose."""
+        await ctx.session.flush()
+        found = select(func.count()).select_from(TABLE).where(*_filters(query))
+        return int(await ctx.session.scalar(found) or 0)
 
 
 class AuditUpkeep:
@@ -145,7 +153,7 @@ def _cut(text: str, most: int) -> str:
 def _chosen(query: AuditQuery) -> Select[Any]:
     wanted = [*_filters(query), *_after(query.cursor)]
     newest = (TABLE.c.created_at.desc(), TABLE.c.id.desc())
-    return select(*TABLE.c).where(*wanted).order_by(*newest).limit(query.limit + 1)
+    return select(*TABLE.c).where(*wanted).order_by(*newest).limit(query.limit + 1).offset(query.offset)
 
 
 def _filters(query: AuditQuery) -> list[ColumnElement[bool]]:
@@ -157,6 +165,8 @@ def _filters(query: AuditQuery) -> list[ColumnElement[bool]]:
         found.append(
             TABLE.c.action == query.action if whole else TABLE.c.action.startswith(query.action, autoescape=True)
         )
+    if query.actions:
+        found.append(TABLE.c.action.in_(list(query.actions)))
     if query.target is not None:
         found.append(TABLE.c.target_kind == query.target.kind)
         if query.target.id:

@@ -43,8 +43,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         if len(text) > _FILTER_MAX or "\0" in text:
             raise ValidationFailed(f"filter: at most {_FILTER_MAX} characters, none of them NUL")
         return cls(
-            page=_number(given, "page", 1, _PAGE_MAX),
-            per_page=_number(given, "per_page", _PER_PAGE, _PER_PAGE_MAX),
+            page=number(given, "page", 1, _PAGE_MAX),
+            per_page=number(given, "per_page", _PER_PAGE, _PER_PAGE_MAX),
             descending=_SORTS[sort],
             filter=text,
         )
@@ -97,7 +97,8 @@ def _name(ctx: Context, key: str) -> ColumnElement[str]:
     return func.json_extract(UserRow.user_metadata, f"$.{key}", type_=String)
 
 
-def _number(given: Mapping[str, str], field: str, default: int, most: int) -> int:
+def number(given: Mapping[str, str], field: str, default: int, most: int) -> int:
+    """Read a number of a query string (ValidationFailed)."""
     text = given.get(field, "")
     if not text:
         return default

@@ -7,6 +7,7 @@ from litestar import Router
 from corekit.web import public
 from corekit_auth.routes.about import AboutController
 from corekit_auth.routes.admin import AdminController
+from corekit_auth.routes.admin_audit import AdminAuditController
 from corekit_auth.routes.admin_factors import AdminFactorController
 from corekit_auth.routes.admin_links import AdminLinkController
 from corekit_auth.routes.codes import CodesController
@@ -15,6 +16,7 @@ from corekit_auth.routes.envelope import HANDLERS
 from corekit_auth.routes.events import EventController
 from corekit_auth.routes.factors import FactorsController
 from corekit_auth.routes.others import others
+from corekit_auth.routes.outbox import OutboxController
 from corekit_auth.routes.passkeys import PasskeysController
 from corekit_auth.routes.sessions import SessionController
 from corekit_auth.routes.sign_in import SignInController
@@ -33,6 +35,7 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
             settings.prefix or "/",
             route_handlers=[
                 AboutController,
+                AdminAuditController,
                 AdminController,
                 AdminFactorController,
                 AdminLinkController,
@@ -40,6 +43,7 @@ def routes(settings: AuthSettings) -> Sequence[Router]:
                 EventController,
                 FactorsController,
                 IdentitiesController,
+                OutboxController,
                 PasskeysController,
                 SessionController,
                 SignInController,

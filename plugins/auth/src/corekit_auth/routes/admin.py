@@ -1,7 +1,6 @@
 """Administrators' routes: the accounts of others."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 from litestar import Controller, Response, delete, get, post, put
@@ -11,10 +10,11 @@ from litestar.params import FromPath, JSONBody
 from corekit.web import Who
 from corekit_auth.drafts import AccountDraft, account_id
 from corekit_auth.errors import ValidationFailed
-from corekit_auth.listing import Query, UserPage
+from corekit_auth.listing import Query
 from corekit_auth.objects import UserObject
 from corekit_auth.routes.admins import admin
 from corekit_auth.routes.envelope import Asked
+from corekit_auth.routes.paging import paging
 from corekit_auth.service import AuthService
 
 
@@ -56,8 +56,8 @@ class AdminController(Controller):
         async with person.begin(readonly=True) as ctx:
             service = ctx.get(AuthService)
             page = await service.admin.users(ctx, query)
-        links = _links(request.url.path, given, query, page)
-        headers = {"X-Total-Count": str(page.total), "Link": links}
+        numbers = {"page": query.page, "per_page": query.per_page, "total": page.total}
+        headers = paging(request.url.path, given, **numbers)
         return Response(UserList(page.users, service.settings.aud), headers=headers)
 
     @post("/users", status_code=200)
@@ -117,15 +117,3 @@ async def _soft(request: Asked) -> bool:
         raise ValidationFailed(f"should_soft_delete: {error}") from None
     except msgspec.DecodeError:
         raise ClientException from None  # answered as any body that is no JSON
-
-
-def _links(path: str, given: dict[str, str], query: Query, page: UserPage) -> str:
-    """Write the paging links; `page` comes first and alone, since clients cut it out of the text."""
-    last = max(1, -(-page.total // query.per_page))
-    rest = {key: given[key] for key in ("per_page", "filter", "sort") if given.get(key)}
-
-    def link(number: int, rel: str) -> str:
-        return f'<{path}?{urlencode({"page": number, **rest})}>; rel="{rel}"'
-
-    following = [link(query.page + 1, "next")] if query.page < last else []
-    return ", ".join([*following, link(last, "last")])

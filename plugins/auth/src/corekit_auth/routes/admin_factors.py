@@ -9,6 +9,7 @@ from corekit_auth.admin_factors import FactorItem, PasskeyItem
 from corekit_auth.drafts import account_id, row_id
 from corekit_auth.routes.admins import admin
 from corekit_auth.routes.envelope import Asked
+from corekit_auth.routes.passkeys import demand_offered
 from corekit_auth.service import AuthService
 
 
@@ -53,6 +54,7 @@ class AdminFactorController(Controller):
     async def passkeys(self, request: Asked, caller: Who, user_id: FromPath[str]) -> list[PasskeyItem]:
         """List passkeys."""
         person = await admin(request, caller)
+        demand_offered(person)
         async with person.begin(readonly=True) as ctx:
             return await ctx.get(AuthService).admin_factors.passkeys(ctx, account_id(user_id, "user_id"))
 
@@ -62,6 +64,7 @@ class AdminFactorController(Controller):
     ) -> None:
         """Take a passkey away."""
         person = await admin(request, caller)
+        demand_offered(person)
         user, passkey = account_id(user_id, "user_id"), row_id(passkey_id, "passkey_id")
         async with person.begin() as ctx:
             await ctx.get(AuthService).admin_factors.remove_passkey(ctx, user, passkey)

@@ -35,6 +35,8 @@ _BUILT: dict[tuple[HttpMethod, ...], list[str]] = {
         "/user/identities/authorize",
         "/x/sessions",
         "/x/audit",
+        "/x/outbox",
+        "/admin/audit",
         "/admin/x/limits",
         "/admin/users/{user_id:str}/factors",
         "/admin/users/{user_id:str}/passkeys",

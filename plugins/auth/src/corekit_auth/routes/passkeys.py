@@ -8,6 +8,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, JSONBody
 
+from corekit.context import Caller
 from corekit.web import Who
 from corekit.web.middleware import asker
 from corekit_auth.errors import PasskeyDisabled, PasskeyNotFound
@@ -24,6 +25,11 @@ from corekit_auth.service import AuthService
 async def offered(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Refuse where passkeys are off, before anything else is asked."""
     caller, _denied = asker(connection.scope)
+    demand_offered(caller)
+
+
+def demand_offered(caller: Caller) -> None:
+    """Refuse where passkeys are off (PasskeyDisabled)."""
     if not caller.kit.get(AuthService).settings.passkeys:
         raise PasskeyDisabled
 
