@@ -5,11 +5,9 @@ message are sent in one statement. Each has a number, because PostgreSQL deliver
 """
 
 from collections.abc import Iterable
-
-import asyncpg
+from typing import Any
 
 from corekit.data import Database
-from corekit.data.listening import ERRORS, listening_connection
 from corekit_realtime.bus.remote import Batch, Heard, Link, LinkLost, Lost, RemoteBus
 
 PART = 7_900  # bytes
@@ -20,6 +18,7 @@ _SEND = "SELECT pg_notify(c, p) FROM unnest($1::text[], $2::text[]) WITH ORDINAL
 
 def postgresql_bus(database: Database) -> RemoteBus:
     """Make the bus of the kit's own database."""
+    from corekit.data.listening import ERRORS, listening_connection  # noqa: PLC0415  # asyncpg is an extra
 
     async def dial(heard: Heard, lost: Lost) -> Link:
         try:
@@ -27,7 +26,7 @@ def postgresql_bus(database: Database) -> RemoteBus:
         except ERRORS as error:
             raise LinkLost(type(error).__name__) from None
         connection.add_termination_listener(lambda _: lost())
-        return PostgresqlLink(connection, f"corekit_realtime_{database.settings.schema}_", heard)
+        return PostgresqlLink(connection, f"corekit_realtime_{database.settings.schema}_", heard, ERRORS)
 
     return RemoteBus("postgresql", dial)
 
@@ -35,8 +34,9 @@ def postgresql_bus(database: Database) -> RemoteBus:
 class PostgresqlLink(Link):
     """One session; what comes from itself is left out."""
 
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", prefix: str, heard: Heard) -> None:
+    def __init__(self, connection: Any, prefix: str, heard: Heard, errors: tuple[type[Exception], ...]) -> None:
         self._connection = connection
+        self._errors = errors
         self._prefix = prefix
         self._heard = heard
         self._own = connection.get_server_pid()
@@ -47,7 +47,7 @@ class PostgresqlLink(Link):
         try:
             for shard in shards:
                 await self._connection.add_listener(f"{self._prefix}{shard}", self._hear)
-        except ERRORS as error:
+        except self._errors as error:
             raise LinkLost(type(error).__name__) from None
 
     async def send(self, batch: Batch) -> None:
@@ -71,7 +71,7 @@ class PostgresqlLink(Link):
     async def _execute(self, statement: str, *arguments: object) -> None:
         try:
             await self._connection.execute(statement, *arguments, timeout=_WITHIN)
-        except ERRORS as error:
+        except self._errors as error:
             raise LinkLost(type(error).__name__) from None
 
     def _hear(self, _: object, process: int, channel: object, payload: object) -> None:
