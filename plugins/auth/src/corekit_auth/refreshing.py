@@ -116,7 +116,7 @@ class Refreshing:
     def _count_up(self, *columns: str) -> ReturningUpdate[int]:
         """Write the statement that counts one up and sets these columns, each to what is bound as `new_` and its name.
 
-        It is kept: building it costs as much as running it.
+        It is kept: built each time, it took about a fifth of the CPU time of a refresh.
         """
         if columns not in self._statements:
             self._statements[columns] = (
