@@ -1,4 +1,4 @@
-"""Where a person is reached: an e-mail address or a phone number, told apart by the `@`."""
+"""Where a person is reached: an e-mail address or a phone number."""
 
 import re
 
@@ -7,12 +7,7 @@ from corekit_auth.phones import normal_phone
 from corekit_auth.settings import AuthSettings
 from corekit_auth.users import normal_email
 
-_NUMBER = re.compile(r"\s*\+?[\d\s]+")
-
-
-def is_phone(address: str) -> bool:
-    """Tell whether an address, in its normal form, is a number."""
-    return "@" not in address
+_NUMBER = re.compile(r"\+?[0-9\s]+")
 
 
 def normal_address(text: str, settings: AuthSettings) -> str:
@@ -23,7 +18,7 @@ def normal_address(text: str, settings: AuthSettings) -> str:
         EmailDisabled, PhoneDisabled: its kind is switched off.
 
     """
-    if _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text.strip()):
         if not settings.phone:
             raise PhoneDisabled
         return normal_phone(text)

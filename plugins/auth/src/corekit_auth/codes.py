@@ -13,9 +13,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from corekit.context import Context
 from corekit.values import uuid7
-from corekit_auth.addresses import is_phone
 from corekit_auth.errors import OtpExpired
 from corekit_auth.models import OneTimeTokenRow, TokenKind, UserRow
+from corekit_auth.phones import is_phone
 from corekit_auth.settings import AuthSettings
 
 

@@ -9,13 +9,13 @@ import msgspec
 from corekit.context import Context
 from corekit.contracts.auth import OutgoingMail, OutgoingSms
 from corekit.contracts.delivery import Sms
-from corekit_auth.addresses import is_phone
 from corekit_auth.codes import Made, new_code
 from corekit_auth.factor_kinds import phone_mac
 from corekit_auth.flows import Flow
 from corekit_auth.mails import Draft, Mails
 from corekit_auth.models import ChallengeRow, TokenKind, UserRow
 from corekit_auth.parts import Parts
+from corekit_auth.phones import is_phone
 from corekit_auth.users import shared
 
 Sent = Literal["confirmation_sent_at", "recovery_sent_at", "reauthentication_sent_at", "phone_change_sent_at"]
@@ -39,6 +39,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     notices: Sequence[Draft] = ()
     sent_at: Sequence[Sent] = ()
     keeps_flow: bool = False  # what the link carries leads back to it
+    charge: Sequence[str] = ()  # whom the messages go to and nobody has counted yet: nothing is made before that
 
 
 class Composing:
@@ -51,23 +52,27 @@ class Composing:
         self._settings = parts.settings
         self._users = parts.users
 
-    async def compose(self, ctx: Context, flow: Flow) -> Parcel | None:
-        """Look the address up and make the code."""
+    async def compose(self, ctx: Context, flow: Flow, *, charged: bool) -> Parcel | None:
+        """Look the address up and make the code; `charged` says that whom else it goes to was counted."""
         purpose = flow.payload["purpose"]
         if purpose == "email_changed":
             return Parcel(notices=[self._notice(flow, "email_changed")])
         user = await self._person(ctx, flow)
         if user is None or (user.banned_until is not None and user.banned_until > ctx.now()):
             return None
-        if purpose in {"email_change", "resend_email_change"}:
-            return await self._email_change(ctx, flow, user)
-        if purpose in {"phone_change", "resend_phone_change"}:
-            return await self._phone_change(ctx, flow, user)
-        if purpose == "mfa":
-            return await self._second_factor(ctx, flow, user)
-        return await self._coded(ctx, flow, user, purpose)
+        if (new := _uncounted(purpose, user)) and not charged:
+            return Parcel(charge=[new])
+        special = {
+            "email_change": self._email_change,
+            "resend_email_change": self._email_change,
+            "phone_change": self._phone_change,
+            "resend_phone_change": self._phone_change,
+            "mfa": self._second_factor,
+        }
+        return await special.get(purpose, self._coded)(ctx, flow, user)
 
-    async def _coded(self, ctx: Context, flow: Flow, user: UserRow, purpose: str) -> Parcel | None:
+    async def _coded(self, ctx: Context, flow: Flow, user: UserRow) -> Parcel | None:
+        purpose = flow.payload["purpose"]
         phone = is_phone(flow.payload["address"])
         kind = _kind(purpose, user, phone=phone)
         if kind is not None:
@@ -223,6 +228,14 @@ class Composing:
 
     def _notice(self, flow: Flow, template: str, to: str | None = None) -> Draft:
         return Draft(to=to or flow.payload["address"], template=template, locale=flow.payload["locale"])
+
+
+def _uncounted(purpose: str, user: UserRow) -> str | None:
+    """Return where a change is confirmed that is sent again: who asked named, and was counted on, the present address.
+
+    Without that, many accounts that want one address or number would each send as much there as one may.
+    """
+    return {"resend_email_change": user.new_email, "resend_phone_change": user.new_phone}.get(purpose)
 
 
 def _kind(purpose: str, user: UserRow, *, phone: bool) -> TokenKind | None:

@@ -24,7 +24,6 @@ class EmailChange:
         self._flows = parts.flows
         self._sending = Sending(parts)
         self._settings = parts.settings
-        self._throttle = parts.throttle
 
     async def charge(self, caller: Caller, user: UserRow, email: str) -> None:
         """Count the mails that a change sends."""

@@ -75,7 +75,6 @@ class Generating:
         self._rules = parts.rules
         self._sending = Sending(parts)
         self._settings = parts.settings
-        self._throttle = parts.throttle
         self._users = parts.users
 
     async def invite(

@@ -1,5 +1,6 @@
 """The job that sends: it looks the address up, makes the code, and sends while no context is open."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from corekit.jobs import Bury
 from corekit.jobs import Retry as Again
 from corekit.watch.logs import get_logger
 from corekit_auth.composing import Composing, Parcel
+from corekit_auth.errors import OverEmailRate, OverSmsRate, ValidationFailed
 from corekit_auth.mails import Draft, Mails
 from corekit_auth.models import UserRow
 from corekit_auth.parts import Parts
@@ -26,10 +28,14 @@ class Letters:
         self._flows = parts.flows
         self._log = get_logger("corekit.auth")
         self._mails = mails
+        self._throttle = parts.throttle
 
     async def send(self, caller: Caller, flow_id: UUID) -> None:
         """Send, and keep what became of it; whom nobody knows gets nothing, and nobody hears of that."""
-        parcel = await self._parcel(caller, flow_id)
+        again = caller.delivery is not None and caller.delivery.attempt > 1  # the first attempt has counted
+        parcel = await self._parcel(caller, flow_id, charged=again)
+        if parcel is not None and parcel.charge:
+            parcel = await self._charged(caller, flow_id, parcel.charge)
         if parcel is None:
             return
         handled: object | None = None
@@ -42,13 +48,24 @@ class Letters:
         async with caller.begin() as ctx:
             await self._record(ctx, flow_id, parcel)
 
-    async def _parcel(self, caller: Caller, flow_id: UUID) -> Parcel | None:
+    async def _charged(self, caller: Caller, flow_id: UUID, addresses: Sequence[str]) -> Parcel | None:
+        """Count messages to whom nobody counted before; over the limit nothing is sent, and nobody hears of that."""
+        try:
+            await self._throttle.message_to(caller, *addresses)
+        except (OverEmailRate, OverSmsRate, ValidationFailed) as refused:
+            self._log.info("code_not_sent", reason=refused.slug)
+            async with caller.begin() as ctx:
+                await self._flows.drop(ctx, flow_id)
+            return None
+        return await self._parcel(caller, flow_id, charged=True)
+
+    async def _parcel(self, caller: Caller, flow_id: UUID, *, charged: bool) -> Parcel | None:
         try:
             async with caller.begin() as ctx:
                 flow = await self._flows.find(ctx, flow_id)
                 if flow is None or flow.used:
                     return None
-                parcel = await self._composing.compose(ctx, flow)
+                parcel = await self._composing.compose(ctx, flow, charged=charged)
                 if parcel is None:
                     await self._flows.drop(ctx, flow_id)
                 return parcel

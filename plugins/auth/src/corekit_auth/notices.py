@@ -67,7 +67,7 @@ class Notices:
         if isinstance(outcome, Retry | Throttled):
             raise Again(outcome.after)
         if not isinstance(outcome, Sent):
-            self._log.warning("mail_refused", kind=draft.template, outcome=type(outcome).__name__)
+            self._log.warning("message_refused", reason=type(outcome).__name__)
 
     async def _draft(self, caller: Caller, notice: Notice) -> Draft | None:
         async with caller.begin(readonly=True) as ctx:

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from corekit.context import Caller, Context
-from corekit_auth.addresses import is_phone, normal_address
+from corekit_auth.addresses import normal_address
 from corekit_auth.codes import Used
 from corekit_auth.confirming import Confirming, kinds_of, method_of
 from corekit_auth.errors import (
@@ -23,6 +23,7 @@ from corekit_auth.letters import Letters
 from corekit_auth.mails import Mails
 from corekit_auth.objects import Grant, with_provider_tokens
 from corekit_auth.parts import Parts
+from corekit_auth.phones import is_phone
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.sending import MAIL, Purpose, Sending
 

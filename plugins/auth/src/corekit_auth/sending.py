@@ -8,10 +8,10 @@ from corekit.context import Caller, Context
 from corekit.contracts.auth import send_sms
 from corekit.contracts.delivery import SmsSender
 from corekit.jobs import enqueue
-from corekit_auth.addresses import is_phone
 from corekit_auth.errors import SmsSendFailed
 from corekit_auth.flows import Pkce
 from corekit_auth.parts import Parts
+from corekit_auth.phones import is_phone
 from corekit_auth.purposes import SIGN_IN
 
 MAIL = "mail"  # the kind of flow, SMS too

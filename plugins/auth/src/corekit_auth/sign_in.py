@@ -4,13 +4,14 @@ from uuid import UUID
 
 from corekit.context import Caller, Context
 from corekit.contracts.auth import AccountThrottled, Attempt, password_verification_attempt
-from corekit_auth.addresses import is_phone, normal_address
+from corekit_auth.addresses import normal_address
 from corekit_auth.errors import BannedAtSignIn, EmailNotConfirmed, InvalidCredentials, PhoneNotConfirmed
 from corekit_auth.hook_time import in_time
 from corekit_auth.models import UserRow
 from corekit_auth.objects import Grant
 from corekit_auth.parts import Parts
 from corekit_auth.passwords import normalise
+from corekit_auth.phones import is_phone
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.telling import tell, tell_failure
 

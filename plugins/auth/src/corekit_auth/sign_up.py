@@ -6,11 +6,12 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from corekit.context import Caller, Context
-from corekit_auth.addresses import is_phone, normal_address
+from corekit_auth.addresses import normal_address
 from corekit_auth.errors import SignupDisabled, UserAlreadyExists, ValidationFailed
 from corekit_auth.flows import Pkce
 from corekit_auth.objects import Grant, UserObject, user_object
 from corekit_auth.parts import Parts
+from corekit_auth.phones import is_phone
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.sending import Sending
 

@@ -3,6 +3,7 @@
 from corekit.context import Caller
 from corekit.guard import Limits, address_key, prefix_key
 from corekit_auth.errors import OverEmailRate, OverRequestRate, OverSmsRate, ValidationFailed
+from corekit_auth.phones import is_phone
 from corekit_auth.settings import AuthSettings
 
 
@@ -58,7 +59,7 @@ class Throttle:
         """
         limits = caller.kit.get(Limits)
         for address in addresses:
-            phone = "@" not in address
+            phone = is_phone(address)
             if phone and self._prefixes and not address.startswith(self._prefixes):
                 raise ValidationFailed("phone: no SMS are sent to numbers of this country")
             every = "sms" if phone else "mail"

@@ -18,6 +18,7 @@ from corekit_auth.hashing import OWN_HASH
 from corekit_auth.hook_time import in_time
 from corekit_auth.models import IdentityRow, UserRow
 from corekit_auth.objects import FactorObject
+from corekit_auth.phones import is_phone
 from corekit_auth.settings import AuthSettings
 from corekit_auth.telling import tell
 
@@ -46,7 +47,7 @@ class Users:
 
     async def at(self, ctx: Context, address: str) -> UserRow | None:
         """Find the account with this address or number, in its normal form."""
-        return await (self.by_email(ctx, address) if "@" in address else self.by_phone(ctx, address))
+        return await (self.by_phone(ctx, address) if is_phone(address) else self.by_email(ctx, address))
 
     async def by_id(self, ctx: Context, user_ids: Iterable[UUID]) -> Sequence[UserRow]:
         """Read the accounts that exist."""
@@ -88,7 +89,7 @@ class Users:
 
     async def draft(self, ctx: Context, address: str, metadata: Mapping[str, Any]) -> UserDraft:
         """Draft an account with an address or number and let the hooks change it or refuse it; these stay."""
-        provider = "email" if "@" in address else "phone"
+        provider = "phone" if is_phone(address) else "email"
         draft = UserDraft(
             id=uuid7(),
             email=address if provider == "email" else "",

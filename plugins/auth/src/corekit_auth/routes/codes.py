@@ -9,10 +9,10 @@ from litestar.params import FromQuery, JSONBody
 from corekit.context import Caller
 from corekit.errors import Problem
 from corekit.web import Who
-from corekit_auth.addresses import is_phone
 from corekit_auth.errors import AuthProblem, Code, ValidationFailed
 from corekit_auth.objects import SessionObject
 from corekit_auth.one_time import HALF, Followed
+from corekit_auth.phones import is_phone
 from corekit_auth.routes.bodies import OtpBody, ResendBody, VerifyBody, demanded
 from corekit_auth.routes.envelope import Asked
 from corekit_auth.routes.locale import in_locale
@@ -45,7 +45,7 @@ class CodesController(Controller):
             redirect_to=redirect_to,
             route=route,
         )
-        return named(address, message)
+        return _named(address, message)
 
     @post("/recover", status_code=200)
     async def recover(
@@ -66,13 +66,13 @@ class CodesController(Controller):
         one_time, address = caller.kit.get(AuthService).one_time, demanded(data.email, data.phone)
         await captcha(request, caller, data)
         message = await one_time.resend(in_locale(request, caller), data.type, address, redirect_to=redirect_to)
-        return named(address, message)
+        return _named(address, message)
 
     @get("/reauthenticate", opt={"writes": True}, security=[{"bearer": []}])
     async def reauthenticate(self, request: Asked, caller: Who) -> dict[str, str]:
         """Send who is signed in a code that stands for a fresh sign-in."""
         person = in_locale(request, signed_in(request, caller))
-        return named(*await person.kit.get(AuthService).one_time.reauthenticate(person))
+        return _named(*await person.kit.get(AuthService).one_time.reauthenticate(person))
 
     @post("/verify", status_code=200)
     async def verify(
@@ -117,7 +117,7 @@ class CodesController(Controller):
         """Answer those who look a link up before its owner does; nothing is used."""
 
 
-def named(address: str, message: UUID) -> dict[str, str]:
+def _named(address: str, message: UUID) -> dict[str, str]:
     """Name an SMS that was asked for, whether one goes out or not; a mail has no name on the wire."""
     return {"message_id": str(message)} if is_phone(address) else {}
 
