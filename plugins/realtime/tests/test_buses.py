@@ -21,7 +21,7 @@ from corekit.data import DatabaseSettings
 from corekit.errors import ConfigError
 from corekit.testing import Door, FakeClock, PostgresServer, make_kit, serve
 from corekit_realtime import RealtimePlugin, RealtimeSettings
-from corekit_realtime.bus import Bus, MemoryBus
+from corekit_realtime.bus import Bus, MemoryBus, shard_of
 from corekit_realtime.bus.postgresql import PART, parts
 
 ROOM, SQUARE = room("one"), room("one", "square")
@@ -198,6 +198,32 @@ async def test_what_a_lost_bus_lost_is_read_from_the_log(pair: Pair) -> None:
     assert [offset for offset, _ in await wires[1].heard(40, 10)] == list(range(2, 42))
     await pair.towns[1].tell(ROOM, b"2")
     assert [offset for offset, _ in await wires[0].heard(1)] == [42]
+
+
+@on_each
+async def test_what_no_node_understands_harms_nobody(pair: Pair) -> None:
+    """Red where `receive` raises: on Valkey that ends the connection, and the next message too."""
+    (_, bob) = await pair.wires("alice", "bob")
+    await bob.subscribe(SQUARE)
+    one = pair.nodes[0].node
+    for garbage in (b"{}", b"[", b'["z","later"]', b'["p",1]', "ä".encode()):
+        one.bus.publish(shard_of(SQUARE, one.settings.shards), garbage)
+    await one.kit.get(Realtime).publish(SQUARE, b'"hi"')
+    assert [text for _, text in await bob.heard(1)] == ["hi"]
+    assert pair.nodes[1].node.stats.unreadable == 5
+    assert all(node.node.bus.ready for node in pair.nodes)
+
+
+@on_each_remote
+async def test_a_node_that_stops_sends_what_waits(pair: Pair) -> None:
+    """Red where `stop` cancels without waiting: what was published last is gone."""
+    (_, bob) = await pair.wires("alice", "bob")
+    await bob.subscribe(SQUARE)
+    realtime, bus = pair.nodes[0].kit.get(Realtime), pair.nodes[0].node.bus
+    for number in range(3000):
+        await realtime.publish(SQUARE, b"%d" % number)
+    await bus.stop()
+    assert [number for _, number in await bob.heard(3000, 10)] == list(range(3000))
 
 
 @on_each_remote

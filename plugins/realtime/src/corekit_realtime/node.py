@@ -11,6 +11,7 @@ from corekit.context import Kit
 from corekit.contracts.realtime import Grant, Namespace
 from corekit.contracts.realtime import Publication as Entry
 from corekit.values import typeid
+from corekit.watch.logs import get_logger
 from corekit_realtime.bus import Bus, Disconnect, Message, Published, Unsubscribe, shard_of
 from corekit_realtime.channel import Channel, State, Subscription
 from corekit_realtime.channels import Channels, Namespaces, Place
@@ -201,8 +202,13 @@ class Node:
             self._broadcast(Disconnect(self.id, user_channel(user), user, sign_in, code))
 
     def receive(self, message: bytes) -> None:
-        """Hear from another node."""
-        heard = self._decoder.decode(message)
+        """Hear from another node; what is of no known form, perhaps of a newer version's, is left out."""
+        try:
+            heard = self._decoder.decode(message)
+        except (msgspec.MsgspecError, ValueError) as error:
+            self.stats.unreadable += 1
+            get_logger("corekit.realtime").warning("bus_message_unreadable", error=type(error).__name__)
+            return
         if heard.origin == self.id:
             return
         if isinstance(heard, Published):

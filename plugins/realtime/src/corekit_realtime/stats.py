@@ -16,3 +16,4 @@ class Stats:
     recovered: int = 0
     not_recovered: int = 0
     gap_reads: int = 0
+    unreadable: int = 0

@@ -14,6 +14,7 @@ Heard = Callable[[int, bytes], None]
 Lost = Callable[[], None]
 
 QUIET = 5.0  # seconds without traffic after which the server is asked whether it is there
+STOP = 1.0  # seconds for what waits, when the node stops
 SETTLE = 2.0  # seconds a subscription waits to be heard; what is missed in between, the position check repairs
 _WAITS_MAX = 16 << 20  # bytes that wait for a lost connection; the oldest go first
 _BATCH = 1000
@@ -54,10 +55,12 @@ class RemoteBus(Bus):
         self._heard_now: set[int] = set()
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._size = 0
-        self.dropped = 0
+        self._dropped = 0
         self._link: Link | None = None
         self._work = asyncio.Event()
         self._settled = asyncio.Event()
+        self._sent = asyncio.Event()
+        self._sent.set()
         self._task: asyncio.Task[None] | None = None
         self._restored: Callable[[], None]
         self._log = get_logger("corekit.realtime")
@@ -81,13 +84,12 @@ class RemoteBus(Bus):
         """Give what waits a moment."""
         if self._task is None:
             return
-        if self._link is not None and self._waiting:
-            batch, self._waiting = list(self._waiting), deque()
+        if self._link is not None:
             try:
-                async with asyncio.timeout(1):
-                    await self._link.send(batch)
-            except (LinkLost, TimeoutError):
-                self._log.warning("bus_stopped_early", reason=self._name, count=len(batch))
+                async with asyncio.timeout(STOP):
+                    await self._sent.wait()
+            except TimeoutError:
+                self._log.warning("bus_stopped_early", reason=self._name, count=len(self._waiting))
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -97,7 +99,8 @@ class RemoteBus(Bus):
         self._size += len(message)
         while self._size > _WAITS_MAX:
             self._size -= len(self._waiting.popleft()[1])
-            self.dropped += 1
+            self._dropped += 1
+        self._sent.clear()
         self._work.set()
 
     def subscribe(self, shard: int, receive: Receive) -> None:
@@ -144,7 +147,8 @@ class RemoteBus(Bus):
                     await self._listen(link)
                     self._link, pause = link, _PAUSE
                     if again:
-                        self._log.info("bus_restored", reason=self._name)
+                        self._log.info("bus_restored", reason=self._name, count=self._dropped)
+                        self._dropped = 0
                         self._restored()
                     await self._attend(link, gone)
                 finally:
@@ -152,9 +156,12 @@ class RemoteBus(Bus):
                     self._heard_now.clear()
                     self._settled.clear()
                     await link.close()
-            except LinkLost as error:
+            except Exception as error:  # noqa: BLE001  # whatever a driver raises, the bus comes back
                 if pause == _PAUSE:  # once, not with each attempt
-                    self._log.warning("bus_lost", reason=f"{self._name}: {error}")
+                    known = isinstance(error, LinkLost)
+                    self._log.warning(
+                        "bus_lost", reason=self._name, error=str(error) if known else type(error).__name__
+                    )
             again = True
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  # spreads the comers-back
             pause = min(2 * pause, _PAUSE_MAX)
@@ -175,6 +182,7 @@ class RemoteBus(Bus):
                 batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
                 self._size -= sum(len(message) for _, message in batch)
                 await link.send(batch)
+            self._sent.set()
 
     async def _listen(self, link: Link) -> None:
         wanted = self._receivers.keys() - self._heard_now
