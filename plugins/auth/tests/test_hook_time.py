@@ -129,4 +129,6 @@ async def test_a_factor_stays_as_it_was(
         await service.factors.verify(caller, enrolled.id, asked, code)
     slow.hangs = ""
     lifted = await service.factors.verify(caller, enrolled.id, asked, code)  # neither step nor challenge was used up
-    assert service.bearer(lifted.session.access_token).proof.aal == 2  # type: ignore[union-attr]
+    proof = service.bearer(lifted.session.access_token).proof
+    assert proof is not None
+    assert proof.aal == 2
