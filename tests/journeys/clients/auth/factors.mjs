@@ -1,0 +1,103 @@
+// Second factors: from enrolment over aal2 to removal.
+import assert from "node:assert/strict";
+import { auth, client, digits, hears, mail, ok, person, refused, signedIn, signedUp } from "./world.mjs";
+import { totp } from "./totp.mjs";
+
+const level = async (made) => {
+  const { currentLevel, nextLevel } = await ok(made.mfa.getAuthenticatorAssuranceLevel());
+  return [currentLevel, nextLevel];
+};
+
+/** Enrol an authenticator app and verify it; each of its steps is good once, so this uses the one before now. */
+async function enrolled(made, friendlyName = "app") {
+  const { id, totp: { secret } } = await ok(made.mfa.enroll({ factorType: "totp", friendlyName }));
+  await ok(made.mfa.challengeAndVerify({ factorId: id, code: totp(secret, -1) }));
+  return { id, secret };
+}
+
+export async function fromAal1ToAal2AndBack() {
+  const jo = person();
+  const phone = await signedUp(jo);
+  const laptop = await signedIn(jo);
+  assert.deepEqual(await level(phone), ["aal1", "aal1"]);
+  const made = await ok(phone.mfa.enroll({ factorType: "totp", friendlyName: "app", issuer: "Shop" }));
+  assert.match(made.totp.qr_code, /^data:image\/svg\+xml;utf-8,<svg /);
+  const uri = new URL(made.totp.uri);
+  assert.equal(uri.protocol, "otpauth:");
+  assert.deepEqual([uri.searchParams.get("issuer"), uri.searchParams.get("secret")], ["Shop", made.totp.secret]);
+  assert.deepEqual((await ok(phone.mfa.listFactors())).totp, [], "unverified ones are in `all` alone");
+  assert.equal((await ok(phone.mfa.listFactors())).all[0].status, "unverified");
+
+  const challenge = await ok(phone.mfa.challenge({ factorId: made.id }));
+  const answer = { factorId: made.id, challengeId: challenge.id };
+  const wrong = String((Number(totp(made.totp.secret)) + 1) % 1_000_000).padStart(6, "0");
+  await refused(phone.mfa.verify({ ...answer, code: wrong }), 422, "mfa_verification_failed");
+  await hears(phone, "MFA_CHALLENGE_VERIFIED", () => ok(phone.mfa.verify({ ...answer, code: totp(made.totp.secret, -1) })));
+  assert.deepEqual(await level(phone), ["aal2", "aal2"]);
+  const { currentAuthenticationMethods } = await ok(phone.mfa.getAuthenticatorAssuranceLevel());
+  assert.deepEqual(currentAuthenticationMethods.map((one) => one.method), ["totp", "email/signup"]);
+  assert.equal((await ok(phone.getClaims())).claims.aal, "aal2");
+  assert.deepEqual((await ok(phone.mfa.listFactors())).totp.map((one) => one.friendly_name), ["app"]);
+  assert.equal((await ok(phone.refreshSession())).session.user.factors.length, 1);
+  assert.deepEqual(await level(phone), ["aal2", "aal2"], "a refresh keeps the level");
+  await mail(jo.email, "factor_added");
+  assert.equal((await laptop.getUser()).error.name, "AuthSessionMissingError", "weaker sessions ended");
+
+  const again = await signedIn(jo);
+  assert.deepEqual(await level(again), ["aal1", "aal2"]);
+  await refused(again.mfa.unenroll({ factorId: made.id }), 422, "insufficient_aal");
+  await refused(again.updateUser({ password: "staple battery horse", current_password: jo.password }), 401, "insufficient_aal");
+  const used = { factorId: made.id, code: totp(made.totp.secret, -1) };
+  await refused(again.mfa.challengeAndVerify(used), 422, "mfa_verification_failed");
+  await ok(again.mfa.challengeAndVerify({ ...used, code: totp(made.totp.secret, 0) }));
+  assert.deepEqual(await level(again), ["aal2", "aal2"]);
+  assert.equal((await ok(again.mfa.unenroll({ factorId: made.id }))).id, made.id);
+  assert.deepEqual((await ok(again.mfa.listFactors())).all, []);
+  await ok(again.refreshSession());
+  assert.deepEqual(await level(again), ["aal1", "aal1"]);
+  await mail(jo.email, "factor_removed");
+}
+
+export async function whatIsRefusedOfFactors() {
+  const made = await signedUp(person());
+  await ok(made.mfa.enroll({ factorType: "totp", friendlyName: "app" }));
+  await refused(made.mfa.enroll({ factorType: "totp", friendlyName: "app" }), 422, "mfa_factor_name_conflict");
+  await refused(made.mfa.enroll({ factorType: "webauthn", friendlyName: "key" }), 422, "mfa_webauthn_enroll_not_enabled");
+  const nobodys = crypto.randomUUID();
+  await refused(made.mfa.challenge({ factorId: nobodys }), 404, "mfa_factor_not_found");
+  const other = await signedUp(person());
+  const { id } = (await ok(made.mfa.listFactors())).all[0];
+  await refused(other.mfa.unenroll({ factorId: id }), 404, "mfa_factor_not_found");
+  assert.equal((await ok(made.mfa.listFactors())).all.length, 1);
+}
+
+export async function aPhoneAsSecondFactor() {
+  const jo = person();
+  const made = await signedUp(jo);
+  const number = "+4915112340001";
+  const { id } = await ok(made.mfa.enroll({ factorType: "phone", friendlyName: "mine", phone: number }));
+  const challenge = await ok(made.mfa.challenge({ factorId: id, channel: "sms" }));
+  const code = digits(await mail(number, "mfa"));
+  await ok(made.mfa.verify({ factorId: id, challengeId: challenge.id, code }));
+  assert.deepEqual(await level(made), ["aal2", "aal2"]);
+  assert.deepEqual((await ok(made.mfa.listFactors())).phone.map((one) => one.id), [id]);
+}
+
+export async function aRecoveryCodeStandsInForTheApp() {
+  const jo = person();
+  const made = await signedUp(jo);
+  await enrolled(made);
+  const post = async (from, path, body) => {
+    const { access_token } = (await ok(from.getSession())).session;
+    const headers = { Authorization: `Bearer ${access_token}`, "Content-Type": "application/json" };
+    return fetch(`${auth}/x/recovery-codes${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+  };
+  const { codes } = await (await post(made, "", {})).json();
+  assert.equal(new Set(codes).size, 10);
+  const again = await signedIn(jo);
+  const raised = await (await post(again, "/verify", { code: codes[0] })).json();
+  await ok(again.setSession(raised));
+  assert.deepEqual(await level(again), ["aal2", "aal2"]);
+  await mail(jo.email, "recovery_code_used");
+  assert.equal((await post(await signedIn(jo), "/verify", { code: codes[0] })).status, 422, "each is good once");
+}
