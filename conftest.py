@@ -53,11 +53,12 @@ def openid_provider() -> Iterator[Callable[[str], str]]:
 @contextmanager
 def _openid_provider(redirect: str) -> Iterator[str]:
     if not (OPENID / "node_modules").is_dir():
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], cwd=OPENID, check=True, timeout=300)
+        install = ["npm", "ci", "--ignore-scripts", "--silent"]
+        subprocess.run(install, cwd=OPENID, check=True, timeout=300)  # noqa: S603  # a command of our own
     port = str(free_port())
     command = ["node", "provider.mjs", port, redirect]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=OPENID, text=True, **pipes) as process:
+    with subprocess.Popen(command, cwd=OPENID, text=True, **pipes) as process:  # noqa: S603  # a command of our own
         try:
             assert process.stdout is not None
             while "listening" not in (line := process.stdout.readline()):

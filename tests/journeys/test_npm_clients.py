@@ -25,7 +25,12 @@ pytestmark = pytest.mark.skipif(
 def node(folder: Path, script: str, *arguments: str) -> None:
     """Run a script; it asserts by itself."""
     done = subprocess.run(
-        ["node", "--test-reporter=spec", script, *arguments], cwd=folder, capture_output=True, text=True, timeout=110, check=False
+        ["node", "--test-reporter=spec", script, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^(ok |ℹ pass [1-9])", done.stdout, re.MULTILINE)

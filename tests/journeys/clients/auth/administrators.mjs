@@ -1,7 +1,8 @@
 // What a backend does with its service key.
 import assert from "node:assert/strict";
-import { SITE, auth, backend, click, client, fragment, mail, ok, person, refused, signedIn, signedUp } from "./world.mjs";
 import { totp } from "./totp.mjs";
+import { SITE, auth, backend, click, client, fragment, mail } from "./world.mjs";
+import { ok, person, refused, signedIn, signedUp } from "./world.mjs";
 
 export async function fromMakingToDeleting() {
   const [admin, jo] = [backend(), person()];
@@ -58,7 +59,8 @@ export async function listingInPages() {
 
 export async function linksThatAnApplicationSendsItself() {
   const [admin, jo] = [backend(), person()];
-  const made = await ok(admin.generateLink({ type: "signup", ...jo, options: { data: { name: "Jo" }, redirectTo: `${SITE}/in` } }));
+  const options = { data: { name: "Jo" }, redirectTo: `${SITE}/in` };
+  const made = await ok(admin.generateLink({ type: "signup", ...jo, options }));
   assert.deepEqual([made.user.email, made.properties.verification_type], [jo.email, "signup"]);
   assert.equal(made.properties.redirect_to, `${SITE}/in`);
   assert.ok(made.properties.action_link.startsWith(`${auth}/verify?`));
@@ -122,8 +124,8 @@ export async function signingSomebodyOut() {
 export async function nobodyElseIsAnAdministrator() {
   const made = await signedUp(person());
   const { access_token: token } = (await ok(made.getSession())).session;
-  const person_ = client({ headers: { Authorization: `Bearer ${token}` } }).admin;
-  await refused(person_.listUsers(), 403, "not_admin");
+  const nobody = client({ headers: { Authorization: `Bearer ${token}` } }).admin;
+  await refused(nobody.listUsers(), 403, "not_admin");
   await refused(client().admin.listUsers(), 403, "bad_jwt");
-  await refused(person_.inviteUserByEmail("x@example.com"), 403, "not_admin");
+  await refused(nobody.inviteUserByEmail("x@example.com"), 403, "not_admin");
 }

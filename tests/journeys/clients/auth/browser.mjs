@@ -23,7 +23,8 @@ export class Browser {
   }
 
   async #fill(where, page) {
-    const form = page.includes('value="consent"') ? { prompt: "consent" } : { prompt: "login", login: this.login, password: "x" };
+    const login = { prompt: "login", login: this.login, password: "x" };
+    const form = page.includes('value="consent"') ? { prompt: "consent" } : login;
     return this.#ask(where, { method: "POST", body: new URLSearchParams(form) });
   }
 

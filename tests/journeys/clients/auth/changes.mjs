@@ -1,6 +1,7 @@
 // What people change of their own account.
 import assert from "node:assert/strict";
-import { SITE, click, client, digits, fragment, hears, mail, ok, person, refused, signedIn, signedUp } from "./world.mjs";
+import { SITE, click, client, digits, fragment, hears, mail, next } from "./world.mjs";
+import { ok, person, refused, signedIn, signedUp } from "./world.mjs";
 
 const NEW = "staple battery horse";
 
@@ -32,11 +33,11 @@ export async function anotherPasswordWithANonce() {
   const made = await signedUp(jo);
   await ok(made.reauthenticate());
   const nonce = digits(await mail(jo.email, "reauthentication"));
-  const wrong = String((Number(nonce) + 1) % 1_000_000).padStart(6, "0");
   const change = { password: NEW, current_password: jo.password };
-  await refused(made.updateUser({ ...change, nonce: wrong }), 422, "reauthentication_not_valid");
+  await refused(made.updateUser({ ...change, nonce: next(nonce) }), 422, "reauthentication_not_valid");
   await ok(made.updateUser({ ...change, nonce }));
-  await refused(made.updateUser({ password: jo.password, current_password: NEW, nonce }), 422, "reauthentication_not_valid");
+  const back = { password: jo.password, current_password: NEW, nonce };
+  await refused(made.updateUser(back), 422, "reauthentication_not_valid");
   await signedIn({ ...jo, password: NEW });
 }
 

@@ -32,8 +32,13 @@ async function idToken(login, nonce) {
     code_challenge_method: "S256",
   });
   const said = await new Browser(login).signIn(`${issuer}/auth?${asked}`, callback);
-  const form = { grant_type: "authorization_code", client_id: "public", redirect_uri: callback, code_verifier: verifier };
-  const body = new URLSearchParams({ ...form, code: said.searchParams.get("code") });
+  const body = new URLSearchParams({
+    grant_type: "authorization_code",
+    client_id: "public",
+    redirect_uri: callback,
+    code_verifier: verifier,
+    code: said.searchParams.get("code"),
+  });
   const tokens = await (await fetch(`${issuer}/token`, { method: "POST", body })).json();
   return { provider: "public", token: tokens.id_token, access_token: tokens.access_token, nonce };
 }
@@ -41,7 +46,8 @@ async function idToken(login, nonce) {
 export async function awayAndBackWithPkce() {
   const login = somebody();
   const made = client(PKCE);
-  const away = await ok(made.signInWithOAuth({ provider: "keycloak", options: { redirectTo: `${SITE}/in`, scopes: "offline_access" } }));
+  const options = { redirectTo: `${SITE}/in`, scopes: "offline_access" };
+  const away = await ok(made.signInWithOAuth({ provider: "keycloak", options }));
   assert.equal(away.provider, "keycloak");
   const where = await walk(login, away);
   assert.equal(where.pathname, "/in");

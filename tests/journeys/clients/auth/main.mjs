@@ -1,4 +1,4 @@
-// The unmodified @supabase/auth-js through every flow: node auth/main.mjs '{"url", "key", "issuer", "callback", "clock"}'.
+// The unmodified @supabase/auth-js through every flow: node auth/main.mjs '{"url": …}' (what it takes: world.mjs).
 // One suite per file, their flows beside each other; those that move the server's clock come last, one by one.
 import { describe, it } from "node:test";
 import * as administrators from "./administrators.mjs";

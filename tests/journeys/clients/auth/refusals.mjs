@@ -6,7 +6,8 @@ import { backend, client, ok, person, refused, signedUp } from "./world.mjs";
 export async function wrongPasswordsAndNobodyLookTheSame() {
   const jo = person();
   await signedUp(jo);
-  const one = await refused(client().signInWithPassword({ ...jo, password: "not this one" }), 400, "invalid_credentials");
+  const wrong = client().signInWithPassword({ ...jo, password: "not this one" });
+  const one = await refused(wrong, 400, "invalid_credentials");
   const two = await refused(client().signInWithPassword(person("nobody")), 400, "invalid_credentials");
   assert.ok(isAuthApiError(one));
   assert.equal(one.name, "AuthApiError");
@@ -32,7 +33,8 @@ export async function weakPasswordsSayWhy() {
 }
 
 export async function badInputNamesItsField() {
-  const bad = await refused(client().signUp({ email: "not an address", password: "horse battery staple" }), 400, "validation_failed");
+  const nowhere = { email: "not an address", password: "horse battery staple" };
+  const bad = await refused(client().signUp(nowhere), 400, "validation_failed");
   assert.match(bad.message, /email/);
   const made = await signedUp(person());
   const large = await refused(made.updateUser({ data: { text: "x".repeat(5_000) } }), 422, "validation_failed");
@@ -52,13 +54,15 @@ export async function whatIsOffSaysSo() {
   await refused(client().signInWithSSO({ domain: "example.com" }), 404, "saml_provider_disabled");
   await refused(client().signInWithOtp({ phone: "not a number" }), 400, "validation_failed");
   await refused(backend().oauth.listClients(), 404, "feature_disabled");
+  const wallet = { chain: "ethereum", message: "x".repeat(64), signature: `0x${"0".repeat(130)}` };
+  await refused(client().signInWithWeb3(wallet), 422, "web3_provider_disabled");
   const passkeys = await signedUp(person(), { experimental: { passkey: true } });
   await refused(passkeys.passkey.list(), 404, "passkey_disabled");
 }
 
 export async function withoutASession() {
   const made = client();
-  for (const error of [(await made.getUser()).error, (await made.updateUser({ data: {} })).error, (await made.refreshSession()).error])
+  for (const { error } of [await made.getUser(), await made.updateUser({ data: {} }), await made.refreshSession()])
     assert.equal(error.name, "AuthSessionMissingError");
   await refused(client().getUser("not.a.jwt"), 403, "bad_jwt");
   const pkce = client({ flowType: "pkce" });

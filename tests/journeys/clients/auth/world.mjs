@@ -19,7 +19,10 @@ export function person(name = "jo") {
   return { email: `${name}-${people}@example.com`, password: `horse battery ${crypto.randomUUID()}` };
 }
 
-/** Make a client as an application makes one. Each has an address of its own (the server trusts this proxy), so limits by address stay as they are. */
+/**
+ * Make a client as an application makes one. Each has an address of its own, as behind a proxy that the server trusts:
+ * so the limits by address are those of a real server.
+ */
 export function client(options = {}) {
   addresses += 1;
   const headers = { apikey: "anon", Authorization: "Bearer anon", "X-Forwarded-For": `10.${addresses % 250}.0.1` };
@@ -95,6 +98,9 @@ export async function letters(to) {
 
 /** Read the code in a mail or SMS. */
 export const digits = ({ text }) => text.match(/\b\d{6}\b/)[0];
+
+/** Make a code that is not this one. */
+export const next = (code) => String((Number(code) + 1) % 1_000_000).padStart(6, "0");
 
 /** Read the link in a mail. */
 export const link = ({ text }) => new URL(text.match(/^https?:\/\/\S+$/m)[0]);
