@@ -45,14 +45,10 @@ export async function softDeletion() {
 export async function listingInPages() {
   const admin = backend();
   const made = await Promise.all([1, 2, 3].map(async () => (await ok(admin.createUser(person("listed")))).user.id));
-  const found = [];
-  for (let page = 1; page; ) {
-    const listed = await ok(admin.listUsers({ page, perPage: 2 }));
-    assert.ok(listed.users.length <= 2);
-    assert.ok(listed.total >= 3);
-    found.push(...listed.users.map((one) => one.id));
-    page = found.length < 40 ? listed.nextPage : null;
-  }
+  const first = await ok(admin.listUsers({ page: 1, perPage: 2 }));
+  assert.deepEqual([first.users.length, first.nextPage], [2, 2]);
+  assert.ok(first.total >= 3);
+  assert.ok((await ok(admin.listUsers({ page: first.nextPage, perPage: 2 }))).users.length >= 1);
   const all = (await ok(admin.listUsers({ perPage: 1000 }))).users.map((one) => one.id);
   for (const id of made) assert.ok(all.includes(id));
 }
