@@ -2,14 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from corekit.data import DatabaseSettings
-from corekit.testing import FakeClock, NatsServer, PostgresServer, ValkeyServer
+from corekit.testing import FakeClock, NatsServer, PostgresServer, ValkeyServer, free_port
 
+OPENID = Path(__file__).parent / "plugins/auth/tests/social/openid"
 DATABASES = os.environ.get("COREKIT_TEST_DATABASES", "sqlite,postgresql").split(",")
 
 
@@ -38,6 +41,31 @@ def nats_url() -> Iterator[str]:
     """Run one NATS server per test process; its tests share its subjects."""
     with NatsServer.started() as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def openid_provider() -> Iterator[Callable[[str], str]]:
+    """Give a function that runs npm's `oidc-provider` for a redirect URI, and returns its issuer."""
+    with ExitStack() as stack:
+        yield lambda redirect: stack.enter_context(_openid_provider(redirect))
+
+
+@contextmanager
+def _openid_provider(redirect: str) -> Iterator[str]:
+    if not (OPENID / "node_modules").is_dir():
+        install = ["npm", "ci", "--ignore-scripts", "--silent"]
+        subprocess.run(install, cwd=OPENID, check=True, timeout=300)  # noqa: S603  # a command of our own
+    port = str(free_port())
+    command = ["node", "provider.mjs", port, redirect]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=OPENID, text=True, **pipes) as process:  # noqa: S603  # a command of our own
+        try:
+            assert process.stdout is not None
+            while "listening" not in (line := process.stdout.readline()):
+                assert line, "the provider ended"
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ def launch(tmp_path: Path, database: DatabaseSettings) -> Iterator[Callable[...,
     urls = {"URL": database.url, "OWNER_URL": database.owner_url, "SERVICE_URL": database.service_url}
     roles = {f"COREKIT_DATABASE__{name}": url for name, url in urls.items() if url}
 
-    def make(**settings: str) -> Server:
-        server = Server(tmp_path, {**roles, **settings})
+    def make(*, clock: Path | None = None, **settings: str) -> Server:
+        server = Server(tmp_path, {**roles, **settings}, clock=clock)
         made.append(server)
         return server
 

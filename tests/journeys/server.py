@@ -16,12 +16,14 @@ from corekit.testing import free_port
 class Server:
     """One server, one port, one database; `start` after `kill` is what an operator would do."""
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str], *, clock: Path | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.socket = f"ws://127.0.0.1:{self.port}/connection/websocket"
         self.log = folder / "server.log"
-        self._arguments = ["--port", str(self.port), "--data-dir", str(folder / "var")]
+        moved = [str(Path(__file__).with_name("moved.py")), str(clock)]
+        self._corekit = [sys.executable, *(moved if clock else ["-m", "corekit"])]
+        self._data = ["--data-dir", str(folder / "var")]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("COREKIT_")}
         self._environment = clean | {"COREKIT_JOBS__POLL": "0.2"} | settings
         self._folder = folder
@@ -32,7 +34,7 @@ class Server:
         began = time.monotonic()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "corekit", "serve", *self._arguments],
+                [*self._corekit, "serve", "--port", str(self.port), *self._data],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -48,6 +50,19 @@ class Server:
             except httpx.TransportError:
                 time.sleep(0.02)
         raise AssertionError(f"the server did not start:\n{self.output()}")
+
+    def configure(self, **settings: str) -> None:
+        """Set what needs to know the address of this server."""
+        self._environment |= settings
+
+    def command(self, *arguments: str) -> str:
+        """Run another command of `corekit` on the same database; return what it printed."""
+        command = [*self._corekit, *arguments, *self._data]
+        done = subprocess.run(
+            command, cwd=self._folder, env=self._environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     def kill(self) -> None:
         """SIGKILL: no farewell."""

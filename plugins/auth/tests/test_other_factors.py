@@ -227,4 +227,4 @@ class TestKey:
     async def test_switched_off(self, refused: Refuse, signed_up: Grant) -> None:
         token = signed_up.session.access_token
         body = {"factor_type": "webauthn"}
-        await refused(422, "mfa_web_authn_enroll_not_enabled", "POST", "/factors", json=body, token=token)
+        await refused(422, "mfa_webauthn_enroll_not_enabled", "POST", "/factors", json=body, token=token)

@@ -117,7 +117,7 @@ async def test_refusals_of_enrolment(refused: Refused, web: Web, token: str, tab
     await refused(422, "mfa_factor_name_conflict", "POST", "/factors", token, json=ENROLL)
     for kind, status, code in (
         ("phone", 422, "mfa_phone_enroll_not_enabled"),
-        ("webauthn", 422, "mfa_web_authn_enroll_not_enabled"),
+        ("webauthn", 422, "mfa_webauthn_enroll_not_enabled"),
         ("sms", 400, "validation_failed"),
     ):
         await refused(status, code, "POST", "/factors", token, json={"factor_type": kind})
@@ -158,7 +158,7 @@ async def test_refusals_of_answers(refused: Refused, web: Web, token: str, table
         await refused(404, "mfa_factor_not_found", method, missing, token, json=sent)
     await tables.write(update(ChallengeRow).values(expires_at=clock.now()))
     await refused(422, "mfa_challenge_expired", "POST", f"{path}/verify", token, json=body)
-    for kind, code in (("phone", "mfa_phone_verify_not_enabled"), ("webauthn", "mfa_web_authn_verify_not_enabled")):
+    for kind, code in (("phone", "mfa_phone_verify_not_enabled"), ("webauthn", "mfa_webauthn_verify_not_enabled")):
         await tables.write(update(FactorRow).values(type=kind))
         await refused(422, code, "POST", f"{path}/challenge", token)
     await tables.write(update(FactorRow).values(type="totp", disabled_at=clock.now()))

@@ -1,4 +1,4 @@
-"""The administrator's half of the unmodified PyPI client `supabase_auth`, against a served kit."""
+"""The administrator's half of the unmodified PyPI client `supabase_auth`, against a served kit on both databases."""
 
 from collections.abc import AsyncGenerator
 from uuid import UUID, uuid4
@@ -8,28 +8,19 @@ from supabase_auth import AsyncGoTrueClient
 from supabase_auth.errors import AuthApiError
 
 from corekit import Corekit
-from corekit.testing import make_kit, serve
-from corekit_auth import AuthPlugin
+from corekit.testing import serve
 from corekit_auth.models import FactorRow
-from corekit_auth.purposes import KEYS, SIGN_IN
+from corekit_auth.purposes import SIGN_IN
 from corekit_auth.service import AuthService
 
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-async def kit() -> AsyncGenerator[Corekit]:
-    async with make_kit([AuthPlugin()]) as kit:
-        yield kit
-
-
-@pytest.fixture
-async def server(kit: Corekit) -> AsyncGenerator[AsyncGoTrueClient]:
+async def server(kit: Corekit, service_key: str) -> AsyncGenerator[AsyncGoTrueClient]:
     """Give a client as a backend has it: its service key is both `apikey` and bearer."""
-    async with kit.caller().system(KEYS).begin() as ctx:
-        key = (await kit.get(AuthService).service_keys.issue(ctx, role="service_role", name="t", life=None)).text
     async with serve(kit) as url:
-        headers = {"apikey": key, "Authorization": f"Bearer {key}"}
+        headers = {"apikey": service_key, "Authorization": f"Bearer {service_key}"}
         client = AsyncGoTrueClient(url=f"{url}/auth/v1", headers=headers, auto_refresh_token=False)
         yield client
         await client.close()

@@ -1,33 +1,17 @@
-"""The unmodified PyPI client `supabase_auth` against a served kit."""
+"""The unmodified PyPI client `supabase_auth` against a served kit on both databases."""
 
 from collections.abc import AsyncGenerator, Callable
+from typing import get_args
 
 import pytest
 from supabase_auth import AsyncGoTrueClient
-from supabase_auth.errors import AuthApiError, AuthWeakPasswordError
+from supabase_auth.errors import AuthApiError, AuthWeakPasswordError, ErrorCode
 
 from corekit import Corekit
-from corekit.testing import make_kit, serve
-from corekit_auth import AuthPlugin
-from corekit_auth.purposes import KEYS
-from corekit_auth.service import AuthService
+from corekit.testing import serve
+from corekit_auth.errors import Code
 
 ANN = {"email": "ann@example.org", "password": "correct horse battery"}
-
-
-@pytest.fixture
-async def kit() -> AsyncGenerator[Corekit]:
-    """Start a kit with auth alone."""
-    async with make_kit([AuthPlugin()]) as kit:
-        yield kit
-
-
-@pytest.fixture
-async def service_key(kit: Corekit) -> str:
-    """Give a service's key."""
-    async with kit.caller().system(KEYS).begin() as ctx:
-        issued = await kit.get(AuthService).service_keys.issue(ctx, role="service_role", name="test", life=None)
-    return issued.text
 
 
 @pytest.fixture
@@ -99,3 +83,28 @@ async def test_a_service_key_is_an_administrator(service_key: str, client: Calla
     with pytest.raises(AuthApiError) as person:
         await client(session.access_token).admin.oauth.list_clients()
     assert (person.value.status, person.value.code) == (403, "not_admin")
+
+
+@pytest.mark.parametrize("settings", [{"anonymous": True}])
+async def test_somebody_without_an_address(client: Callable[[], AsyncGoTrueClient]) -> None:
+    """They stay the same account when they give an address and a password (in `dev` it counts at once)."""
+    phone = client()
+    made = (await phone.sign_in_anonymously({"options": {"data": {"cart": 3}}})).user
+    assert made is not None
+    assert (made.is_anonymous, made.email) == (True, "")
+    with pytest.raises(AuthApiError) as refused:
+        await phone.mfa.enroll({"factor_type": "totp"})
+    assert (refused.value.status, refused.value.code) == (403, "no_authorization")
+    await phone.update_user({"email": ANN["email"]})
+    await phone.update_user({"password": ANN["password"]})
+    later = (await client().sign_in_with_password(ANN)).user
+    assert later is not None
+    assert (later.id, later.is_anonymous, later.user_metadata) == (made.id, False, {"cart": 3})
+
+
+def test_error_codes_are_spelt_as_the_client_knows_them() -> None:
+    """What its list leaves out is in the server's own list, or ours."""
+    left_out = {"request_entity_too_large", "feature_disabled", "passkey_disabled", "too_many_passkeys", "unknown"}
+    left_out |= {"refresh_token_not_found", "refresh_token_already_used", "session_expired", "web3_provider_disabled"}
+    left_out |= {"current_password_required", "current_password_invalid"}
+    assert {str(code) for code in Code if not code.startswith("webauthn_")} - set(get_args(ErrorCode)) == left_out

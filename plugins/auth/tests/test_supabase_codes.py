@@ -1,6 +1,7 @@
-"""The unmodified PyPI client `supabase_auth` with codes and links by mail, against a served kit whose worker sends."""
+"""Codes and links with the unmodified PyPI client `supabase_auth`, on both databases; the kit's worker sends them."""
 
 from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ from supabase_auth.errors import AuthApiError
 
 from corekit import Corekit
 from corekit.contracts.delivery import Mail
+from corekit.data import DatabaseSettings
 from corekit.testing import make_kit, serve, settle
 from corekit_auth import AuthPlugin
 
@@ -59,10 +61,12 @@ def code_of(mail: Mail) -> str:
 
 
 @pytest.fixture
-async def served(post: Any) -> AsyncGenerator[Served]:
+async def served(database: DatabaseSettings, tmp_path: Path, post: Any) -> AsyncGenerator[Served]:
     """Serve a kit where addresses are confirmed; its limits do not make the test wait."""
-    auth = {"mailer_autoconfirm": False, "address_interval_rate": FAST, "address_hourly_rate": FAST}
-    async with make_kit([AuthPlugin(), post], settings={"auth": auth}) as kit, serve(kit) as url:
+    auth = {"mailer_autoconfirm": False, "phone_autoconfirm": False, "phone": True, "phone_factor": True}
+    settings = {"auth": auth | {"address_interval_rate": FAST, "address_hourly_rate": FAST}}
+    plugins = [AuthPlugin(), post]
+    async with make_kit(plugins, database=database, tmp_path=tmp_path, settings=settings) as kit, serve(kit) as url:
         made = Served(kit, url, post)
         yield made
         for one in made.clients:
@@ -177,36 +181,30 @@ async def test_another_address_and_a_nonce(served: Served) -> None:
     assert updated.user.email == "new@example.org"
 
 
-async def test_a_phone(post: Any) -> None:
+async def test_a_phone(served: Served) -> None:
     """Sign-up and sign-in by SMS, another number, and the phone as second factor."""
-    auth = {"phone": True, "phone_factor": True, "phone_autoconfirm": False}
-    auth |= {"address_interval_rate": FAST, "address_hourly_rate": FAST}
-    async with make_kit([AuthPlugin(), post], settings={"auth": auth}) as kit, serve(kit) as url:
-        served = Served(kit, url, post)
-        client = served.client()
+    client = served.client()
 
-        async def code() -> str:
-            await settle(kit)
-            return str(post.phones.texts[-1].text.split()[0])
+    async def code() -> str:
+        await settle(served.kit)
+        return str(served.post.phones.texts[-1].text.split()[0])
 
-        assert (await client.sign_in_with_otp({"phone": "+4915112345678"})).message_id
-        signed_in = await client.verify_otp({"type": "sms", "phone": "+4915112345678", "token": await code()})
-        assert signed_in.user
-        assert signed_in.user.phone == "4915112345678"
-        await client.update_user({"phone": "+4915187654321"})
-        moved = await client.verify_otp({"type": "phone_change", "phone": "+4915187654321", "token": await code()})
-        assert moved.user
-        assert moved.user.phone == "4915187654321"
-        factor = await client.mfa.enroll({"factor_type": "phone", "friendly_name": "mine", "phone": "+4915187654321"})
-        challenge = await client.mfa.challenge({"factor_id": factor.id, "channel": "sms"})
-        answer = {"factor_id": factor.id, "challenge_id": challenge.id, "code": await code()}
-        await client.mfa.verify(answer)  # type: ignore[arg-type]
-        assert (await client.mfa.get_authenticator_assurance_level()).current_level == "aal2"
-        other = served.client()
-        asked = await other.sign_up({"phone": "+4915100000001", "password": "correct horse battery"})
-        assert asked.session is None
-        assert (await other.verify_otp({"type": "sms", "phone": "+4915100000001", "token": await code()})).session
-        again = await other.sign_in_with_password({"phone": "+4915100000001", "password": "correct horse battery"})
-        assert again.session
-        for one in served.clients:
-            await one.close()
+    assert (await client.sign_in_with_otp({"phone": "+4915112345678"})).message_id
+    signed_in = await client.verify_otp({"type": "sms", "phone": "+4915112345678", "token": await code()})
+    assert signed_in.user
+    assert signed_in.user.phone == "4915112345678"
+    await client.update_user({"phone": "+4915187654321"})
+    moved = await client.verify_otp({"type": "phone_change", "phone": "+4915187654321", "token": await code()})
+    assert moved.user
+    assert moved.user.phone == "4915187654321"
+    factor = await client.mfa.enroll({"factor_type": "phone", "friendly_name": "mine", "phone": "+4915187654321"})
+    challenge = await client.mfa.challenge({"factor_id": factor.id, "channel": "sms"})
+    answer = {"factor_id": factor.id, "challenge_id": challenge.id, "code": await code()}
+    await client.mfa.verify(answer)  # type: ignore[arg-type]
+    assert (await client.mfa.get_authenticator_assurance_level()).current_level == "aal2"
+    other = served.client()
+    asked = await other.sign_up({"phone": "+4915100000001", "password": "correct horse battery"})
+    assert asked.session is None
+    assert (await other.verify_otp({"type": "sms", "phone": "+4915100000001", "token": await code()})).session
+    again = await other.sign_in_with_password({"phone": "+4915100000001", "password": "correct horse battery"})
+    assert again.session

@@ -1,4 +1,4 @@
-"""Second factors with the unmodified PyPI client `supabase_auth` against a served kit."""
+"""Second factors with the unmodified PyPI client `supabase_auth` against a served kit on both databases."""
 
 from collections.abc import AsyncGenerator, Callable
 from urllib.parse import unquote
@@ -9,18 +9,10 @@ from supabase_auth import AsyncGoTrueClient
 from supabase_auth.errors import AuthApiError
 
 from corekit import Corekit
-from corekit.testing import FakeClock, make_kit, serve
-from corekit_auth import AuthPlugin
+from corekit.testing import FakeClock, serve
 
 ANN = {"email": "ann@example.org", "password": "correct horse battery"}
 Clients = Callable[[], AsyncGoTrueClient]
-
-
-@pytest.fixture
-async def kit(clock: FakeClock) -> AsyncGenerator[Corekit]:
-    """Start a kit whose time is under control: each step of 30 seconds passes once."""
-    async with make_kit([AuthPlugin()], clock=clock) as kit:
-        yield kit
 
 
 @pytest.fixture

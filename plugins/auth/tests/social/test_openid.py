@@ -4,9 +4,7 @@ import base64
 import hashlib
 import os
 import shutil
-import subprocess
-from collections.abc import AsyncGenerator, Iterator
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,10 +14,9 @@ from supabase_auth import AsyncGoTrueClient
 from supabase_auth.errors import AuthApiError
 
 from corekit import Corekit
-from corekit.testing import free_port, serve
+from corekit.testing import serve
 from corekit.values import SystemClock
 
-FOLDER = Path(__file__).parent / "openid"
 HAS_NODE = shutil.which("node") is not None and shutil.which("npm") is not None
 VERIFIER = "v" * 64
 REDIRECT = "http://localhost:8000/auth/v1/callback"
@@ -30,21 +27,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="session")
-def issuer() -> Iterator[str]:
+def issuer(openid_provider: Callable[[str], str]) -> str:
     """Run the provider."""
-    if not (FOLDER / "node_modules").is_dir():
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], cwd=FOLDER, check=True, timeout=300)
-    port = str(free_port())
-    command = ["node", "provider.mjs", port, REDIRECT]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=FOLDER, text=True, **pipes) as process:
-        try:
-            assert process.stdout is not None
-            while "listening" not in (line := process.stdout.readline()):
-                assert line, "the provider ended"
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    return openid_provider(REDIRECT)
 
 
 @pytest.fixture

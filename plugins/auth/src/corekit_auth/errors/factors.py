@@ -42,7 +42,7 @@ class PhoneFactorDisabled(AuthProblem):
 class WebauthnFactorDisabled(AuthProblem):
     """A security key as second factor, where that is off."""
 
-    slug, status, error = "auth-webauthn-factor-disabled", 422, Code.MFA_WEB_AUTHN_ENROLL_NOT_ENABLED
+    slug, status, error = "auth-webauthn-factor-disabled", 422, Code.MFA_WEBAUTHN_ENROLL_NOT_ENABLED
     title = "MFA enroll is disabled for WebAuthn"
 
 
@@ -56,7 +56,7 @@ class PhoneFactorUnusable(AuthProblem):
 class WebauthnFactorUnusable(AuthProblem):
     """A challenge of a security key, where that is off."""
 
-    slug, status, error = "auth-webauthn-factor-unusable", 422, Code.MFA_WEB_AUTHN_VERIFY_NOT_ENABLED
+    slug, status, error = "auth-webauthn-factor-unusable", 422, Code.MFA_WEBAUTHN_VERIFY_NOT_ENABLED
     title = "MFA verification is disabled for WebAuthn"
 
 
