@@ -131,6 +131,10 @@ def dump(write: Any) -> str:
                 },
             ),
             write(
+                "auth.refresh_tokens",
+                {"id": "1", "token": "mfrggzdfmztw", "user_id": str(ANN), "revoked": "f", "session_id": str(OLD)},
+            ),
+            write(
                 "auth.sessions",
                 {
                     "id": str(SESSION),
@@ -201,7 +205,7 @@ async def test_a_project_moves(
         (
             "auth.sessions",
             str(OLD),
-            "refresh_token_hmac_key: its refresh tokens are of version 1; its owner signs in anew",
+            "refresh_token_hmac_key: version 1; take it with --legacy-refresh, or its owner signs in anew",
         ),
     ]
     again = await Importing(caller, file, db_key=key_text()).run()
@@ -247,6 +251,10 @@ async def test_an_operator_takes_it_over(
     assert f"skipped auth.users {BOB}: encrypted_password" in real.stdout
     assert "example.org" not in real.output
     assert "0 taken, 1 there already" in (await run()).stdout
+    older = await run("--legacy-refresh")
+    assert "auth.sessions: 2 read, 1 taken, 1 there already, 0 skipped" in older.stdout
+    assert "auth.refresh_tokens: 1 read, 1 taken, 0 there already, 0 skipped" in older.stdout
+    assert "mfrggzdfmztw" not in older.output
 
 
 async def test_without_the_key_what_is_encrypted_stays_behind(caller: Caller, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from corekit_auth.errors import (
     RefreshTokenNotFound,
     SessionExpired,
 )
+from corekit_auth.legacy_refresh import is_legacy, legacy_session
 from corekit_auth.models import SessionRow
 from corekit_auth.objects import Grant
 from corekit_auth.parts import Parts
@@ -68,14 +69,15 @@ class Refreshing:
         """
         caller.demand_free("refresh")
         for _ in range(_READS):
-            seen = await self._read(caller, refresh_tokens.parse(text))
+            seen = await (self._read_legacy(caller, text) if is_legacy(text) else self._read(caller, text))
             await self._demand_good(caller, seen)
             grant = await (self._rotate(caller, seen) if seen.behind == 0 else self._repeat(caller, seen))
             if grant is not None:
                 return grant
         raise Overloaded
 
-    async def _read(self, caller: Caller, token: RefreshToken | None) -> _Seen:
+    async def _read(self, caller: Caller, text: str) -> _Seen:
+        token = refresh_tokens.parse(text)
         if token is not None:
             async with caller.system(SIGN_IN).begin(readonly=True) as ctx:
                 account = await self._sessions.account(ctx, token.session_id)
@@ -83,6 +85,18 @@ class Refreshing:
                 return _Seen(account, key, token, self._raising.worn(account, caller.kit.clock.now()))
         await self._throttle.forged(caller)
         raise RefreshTokenNotFound
+
+    async def _read_legacy(self, caller: Caller, text: str) -> _Seen:
+        """Read the session of a token of version 1: what it may do is what the session's first of ours might."""
+        await self._throttle.legacy(caller)
+        async with caller.system(SIGN_IN).begin(readonly=True) as ctx:
+            session_id = await legacy_session(ctx, text)
+            account = await self._sessions.account(ctx, session_id) if session_id is not None else None
+        if account is None:
+            raise RefreshTokenNotFound
+        await self._throttle.legacy_found(caller)
+        token = RefreshToken(account.session.id, 0, b"")
+        return _Seen(account, account.session.hmac_key, token, self._raising.worn(account, caller.kit.clock.now()))
 
     async def _demand_good(self, caller: Caller, seen: _Seen) -> None:
         session, user, now = seen.account.session, seen.account.user, caller.kit.clock.now()

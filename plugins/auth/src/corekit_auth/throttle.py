@@ -2,7 +2,7 @@
 
 from corekit.context import Caller
 from corekit.guard import Limits, address_key, prefix_key
-from corekit_auth.errors import OverEmailRate, OverRequestRate, OverSmsRate, ValidationFailed
+from corekit_auth.errors import OverEmailRate, Overloaded, OverRequestRate, OverSmsRate, ValidationFailed
 from corekit_auth.phones import is_phone
 from corekit_auth.settings import AuthSettings
 
@@ -112,6 +112,23 @@ class Throttle:
 
         """
         await self._hit(caller, "refresh", address_key(caller.client.address))
+
+    async def legacy(self, caller: Caller) -> None:
+        """Charge a refresh token of version 1 before it is looked for, for it is short enough to be guessed at.
+
+        Raises:
+            Overloaded: telling when to come again; anything else would end the session of who holds a good one.
+
+        """
+        if address := caller.client.address:
+            decision = await caller.kit.get(Limits).hit(self._rules["refresh"], address_key(address))
+            if not decision.allowed:
+                raise Overloaded(retry_after=decision.retry_after)
+
+    async def legacy_found(self, caller: Caller) -> None:
+        """Give back what a good token of version 1 was charged."""
+        if address := caller.client.address:
+            await caller.kit.get(Limits).refund(self._rules["refresh"], address_key(address))
 
     async def may_rotate(self, caller: Caller, session_id: str) -> bool:
         """Charge a rotation to its session; over the limit the session keeps its token."""

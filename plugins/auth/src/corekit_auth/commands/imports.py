@@ -24,10 +24,19 @@ _SHOWN = 50
     "--keys", "key_file", type=click.File("rb"), help="A JWKS with the project's keys: live tokens stay good."
 )
 @click.option("--db-key", envvar="COREKIT_SUPABASE_DB_KEY", help="The key with which the project encrypts secrets.")
+@click.option(
+    "--legacy-refresh", is_flag=True, help="Take sessions with refresh tokens of version 1 (12 characters), too."
+)
 @click.option("--dry-run", is_flag=True, help="Read and check everything, write nothing.")
 @configured
 def import_supabase(
-    options: Options, file: Path, key_file: BinaryIO | None, db_key: str | None, *, dry_run: bool
+    options: Options,
+    file: Path,
+    key_file: BinaryIO | None,
+    db_key: str | None,
+    *,
+    legacy_refresh: bool,
+    dry_run: bool,
 ) -> None:
     """Take over the accounts of a Supabase project from FILE, a plain dump of its schema `auth`.
 
@@ -37,7 +46,13 @@ def import_supabase(
     raw = key_file.read() if key_file is not None else None
 
     async def verb(kit: Corekit, _: AuthPlugin) -> Report:
-        importing = Importing(kit.caller(), file, db_key=db_key, say=lambda line: click.echo(line, err=True))
+        importing = Importing(
+            kit.caller(),
+            file,
+            db_key=db_key,
+            legacy_refresh=legacy_refresh,
+            say=lambda line: click.echo(line, err=True),
+        )
         return await importing.run(dry=dry_run)
 
     report = at(options, verb)

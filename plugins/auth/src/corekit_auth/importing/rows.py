@@ -1,5 +1,6 @@
 """From rows of Supabase's schema to ours; what cannot be taken says why."""
 
+import os
 from base64 import b64decode, urlsafe_b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from corekit.errors import Invalid
 from corekit.values import uuid7
 from corekit_auth.importing.dump import Row
 from corekit_auth.importing.secrets import ForeignKey
+from corekit_auth.legacy_refresh import is_legacy
 from corekit_auth.models import FactorRow, IdentityRow, PasskeyRow, SessionRow, UserRow
 
 _HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$fbscrypt$")
@@ -20,6 +22,15 @@ _ALIVE_KEY = 32
 
 class Skip(Exception):
     """A row that is not taken, and why."""
+
+
+class LegacyToken(msgspec.Struct, frozen=True):
+    """A refresh token of version 1; those of a session are numbered as they were made."""
+
+    session_id: UUID
+    number: int
+    text: str
+    revoked: bool
 
 
 def user(row: Row, index: Callable[[str], bytes]) -> UserRow:
@@ -108,25 +119,20 @@ def factor(row: Row, key: ForeignKey) -> FactorRow:
     )
 
 
-def session(row: Row, amr: list[dict[str, Any]], key: ForeignKey) -> SessionRow:
-    """Read a row of `auth.sessions` whose refresh tokens have version 2: those go on working."""
+def session(row: Row, amr: list[dict[str, Any]], key: ForeignKey, legacy_mac: bytes | None) -> SessionRow:
+    """Read a row of `auth.sessions`: its refresh tokens have version 2, or `legacy_mac` is that of its last one."""
     session_id, sealed = _id(row, "id"), row.get("refresh_token_hmac_key")
-    if not sealed:
-        raise Skip("refresh_token_hmac_key: its refresh tokens are of version 1; its owner signs in anew")
-    try:
-        raw = urlsafe_b64decode(_padded(key.open(sealed, str(session_id))))
-    except (Invalid, ValueError) as error:
-        raise Skip(f"refresh_token_hmac_key: {error}") from None
-    if len(raw) != _ALIVE_KEY:
-        raise Skip("refresh_token_hmac_key: not 32 bytes")
+    if not sealed and legacy_mac is None:
+        raise Skip("refresh_token_hmac_key: version 1; take it with --legacy-refresh, or its owner signs in anew")
     made = _time(row.get("created_at")) or datetime.now(UTC)
     factor_id = row.get("factor_id")
     return SessionRow(
         id=session_id,
         user_id=_id(row, "user_id"),
-        hmac_key=raw,
-        counter=int(row.get("refresh_token_counter") or 0),
+        hmac_key=_session_key(sealed, session_id, key) if sealed else os.urandom(_ALIVE_KEY),
+        counter=int(row.get("refresh_token_counter") or 0) if sealed else 0,
         counter_floor=0,
+        legacy_mac=None if sealed else legacy_mac,
         aal=2 if row.get("aal") == "aal2" else 1,
         amr=amr or [{"method": "password", "timestamp": int(made.timestamp())}],
         factor_id=UUID(factor_id) if factor_id else None,
@@ -139,6 +145,26 @@ def session(row: Row, amr: list[dict[str, Any]], key: ForeignKey) -> SessionRow:
         created_at=made,
         updated_at=_time(row.get("updated_at")) or made,
     )
+
+
+def _session_key(sealed: str, session_id: UUID, key: ForeignKey) -> bytes:
+    try:
+        raw = urlsafe_b64decode(_padded(key.open(sealed, str(session_id))))
+    except (Invalid, ValueError) as error:
+        raise Skip(f"refresh_token_hmac_key: {error}") from None
+    if len(raw) != _ALIVE_KEY:
+        raise Skip("refresh_token_hmac_key: not 32 bytes")
+    return raw
+
+
+def refresh_token(row: Row) -> LegacyToken:
+    """Read a row of `auth.refresh_tokens`: one of version 1, of a session."""
+    text = row.get("token") or ""
+    if not is_legacy(text):
+        raise Skip("token: not 12 to 32 letters, digits, - and _")
+    if not row.get("session_id"):
+        raise Skip("session_id: it is older than sessions; its owner signs in anew")
+    return LegacyToken(_id(row, "session_id"), int(row.get("id") or 0), text, revoked=_flag(row.get("revoked")))
 
 
 def passkey(row: Row) -> PasskeyRow:

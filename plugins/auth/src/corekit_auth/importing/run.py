@@ -18,6 +18,7 @@ from corekit.errors import Conflict
 from corekit_auth.importing import rows
 from corekit_auth.importing.dump import Row
 from corekit_auth.importing.dump import rows as read
+from corekit_auth.importing.legacy import LegacyTokens, renew
 from corekit_auth.importing.secrets import ForeignKey
 from corekit_auth.models import FactorRow, IdentityRow, PasskeyRow, SessionRow, UserRow
 from corekit_auth.purposes import IMPORT
@@ -25,12 +26,14 @@ from corekit_auth.purposes import IMPORT
 BATCH = 1000
 _USERS = "auth.users"
 _CLAIMS = "auth.mfa_amr_claims"
+_SESSIONS = "auth.sessions"
+_TOKENS = "auth.refresh_tokens"
 _KINDS: Mapping[str, type[Any]] = MappingProxyType(
     {
         _USERS: UserRow,
         "auth.identities": IdentityRow,
         "auth.mfa_factors": FactorRow,
-        "auth.sessions": SessionRow,
+        _SESSIONS: SessionRow,
         "auth.webauthn_credentials": PasskeyRow,
     }
 )
@@ -51,10 +54,19 @@ class Report:
 
 
 class Importing:
-    """Reads a dump once for the people and once for what is theirs, since tables come in any order."""
+    """Reads a dump once for the people and once for what is theirs, since tables come in any order.
+
+    With `legacy_refresh` also sessions whose refresh tokens have version 1: the last one of each is good here.
+    """
 
     def __init__(
-        self, caller: Caller, path: Path, *, db_key: str | None = None, say: Callable[[str], object] = lambda _: None
+        self,
+        caller: Caller,
+        path: Path,
+        *,
+        db_key: str | None = None,
+        legacy_refresh: bool = False,
+        say: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._caller = caller
         self._path = path
@@ -65,9 +77,11 @@ class Importing:
             "auth.identities": rows.identity,
             "auth.mfa_factors": lambda row: rows.factor(row, self._key),
             "auth.mfa_amr_claims": rows.claim,
-            "auth.sessions": lambda row: rows.session(row, self._amr.get(UUID(row.get("id") or ""), []), self._key),
+            _SESSIONS: self._session,
+            _TOKENS: rows.refresh_token,
             "auth.webauthn_credentials": rows.passkey,
         }
+        self._legacy = LegacyTokens(caller.kit) if legacy_refresh else None
         self._amr: dict[UUID, list[dict[str, Any]]] = {}
         self._people: set[UUID] = set()
 
@@ -88,8 +102,27 @@ class Importing:
             if with_step is not None:
                 session_id, step = with_step
                 self._amr.setdefault(session_id, []).append(step)
+        if self._legacy is not None:
+            self._note_tokens(report, self._legacy)
         await self._take(report, [table for table in _KINDS if table != _USERS], dry=dry)
+        for session_id in self._legacy.left() if self._legacy is not None else ():
+            report.skip(_TOKENS, {"id": str(session_id)}, "session_id: no session that needs it was taken over")
         return report
+
+    def _session(self, row: Row) -> SessionRow:
+        session_id = UUID(row.get("id") or "")
+        legacy_mac = self._legacy.mac(session_id) if self._legacy is not None else None
+        return rows.session(row, self._amr.get(session_id, []), self._key, legacy_mac)
+
+    def _note_tokens(self, report: Report, tokens: LegacyTokens) -> None:
+        """Count the tokens that are good, and leave the others out: there is a row for every refresh of the past."""
+        for table, row in self._rows([_TOKENS]):
+            token = self._read(report, table, row)
+            if token is not None:
+                tokens.note(token)
+        report.read[_TOKENS] = sum(1 for _ in tokens.good()) + sum(
+            1 for table, *_ in report.skipped if table == _TOKENS
+        )
 
     def _rows(self, tables: Iterable[str]) -> Iterator[tuple[str, Row]]:
         with self._path.open(encoding="utf-8", newline="\n") as lines:
@@ -121,6 +154,8 @@ class Importing:
         if found.user_id not in self._people:
             report.skip(table, raw, "user_id: nobody of that id was taken over")
             return None
+        if self._legacy is not None and isinstance(found, SessionRow) and found.legacy_mac is not None:
+            self._legacy.found(found.id)
         owned: Base = found
         return owned
 
@@ -140,6 +175,8 @@ class Importing:
                 new = [row for row in mine if _key_of(row) not in there]
                 report.taken[name] += len(new)
                 report.known[name] += len(mine) - len(new)
+                if self._legacy is not None and kind is SessionRow:
+                    await self._count_tokens(ctx, report, mine, there)
                 ctx.session.add_all(new)
                 try:
                     await ctx.session.flush()
@@ -148,6 +185,13 @@ class Importing:
                         f"{name}: an address, a number or a credential belongs to another account here already; "
                         "nothing of this batch was written"
                     ) from None
+
+    async def _count_tokens(self, ctx: Context, report: Report, mine: list[SessionRow], there: set[UUID]) -> None:
+        macs = {row.id: row.legacy_mac for row in mine if row.legacy_mac is not None}
+        known = {session_id: mac for session_id, mac in macs.items() if session_id in there}
+        report.taken[_TOKENS] += len(macs) - len(known)
+        report.known[_TOKENS] += len(known)
+        await renew(ctx, known)
 
 
 def _key_of(row: Any) -> Any:

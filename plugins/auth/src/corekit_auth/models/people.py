@@ -85,6 +85,7 @@ class SessionRow(Base):
     hmac_key: Mapped[bytes] = mapped_column(Encrypted(bytes))
     counter: Mapped[int]
     counter_floor: Mapped[int]
+    legacy_mac: Mapped[bytes | None]  # of an imported token of version 1, which stands for counter 0
     aal: Mapped[int]
     amr: Mapped[list[Any]]
     factor_id: Mapped[UUID | None]  # the second factor that raised it to aal2
@@ -98,7 +99,7 @@ class SessionRow(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
-    __table_args__ = (Index(None, "user_id"),)
+    __table_args__ = (Index(None, "user_id"), Index("uq_auth_sessions_legacy_mac", "legacy_mac", unique=True))
 
 
 Policy(SessionRow, read=lambda s: s.user_id == actor())
