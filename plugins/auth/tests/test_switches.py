@@ -60,7 +60,7 @@ SWITCHES = (
     off(
         "phone_factor", "POST", "/factors", 422, "mfa_phone_enroll_not_enabled", factor_type="phone", phone="4915112"
     ),
-    off("webauthn_factor", "POST", "/factors", 422, "mfa_web_authn_enroll_not_enabled", factor_type="webauthn"),
+    off("webauthn_factor", "POST", "/factors", 422, "mfa_webauthn_enroll_not_enabled", factor_type="webauthn"),
     off("passkeys", "POST", "/passkeys/registration/options", 404, "passkey_disabled"),
     off("passkeys", "POST", "/passkeys/authentication/options", 404, "passkey_disabled", "nobody"),
     off("passkeys", "GET", "/passkeys", 404, "passkey_disabled"),
