@@ -53,6 +53,14 @@ def tests(session: nox.Session, database: str) -> None:
 
 
 @nox.session
+def crash(session: nox.Session) -> None:
+    """Kill processes that pay, 1,000 times on SQLite and 500 times on PostgreSQL."""
+    sync(session)
+    kills = {"COREKIT_CRASH_KILLS": "1000,500"}
+    session.run("pytest", "-rP", "plugins/payments/tests/crash", *session.posargs, env=kills)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     sync(session, "--group", "docs")

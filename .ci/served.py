@@ -29,7 +29,7 @@ def check(url: str) -> None:
     began = time.monotonic()
     while status(f"{url}/ready") != 200 and time.monotonic() - began < PATIENCE:
         time.sleep(0.05)
-    for path in ("/live", "/ready", "/docs", "/docs/openapi.json"):
+    for path in ("/live", "/ready", "/docs", "/docs/openapi.json", "/docs/asyncapi.json"):
         if (found := status(url + path)) != 200:
             raise SystemExit(f"{path} answers {found}")
 

@@ -206,9 +206,11 @@ def test_purposes_are_few_and_each_says_why(tmp_path: Path) -> None:
         "chat",
         "corekit.audit",
         "corekit.delivery",
+        "corekit.idempotency",
         "corekit.jobs",
         "corekit.keyring",
         "corekit.limits",
+        "payments",
         "realtime",
         "realtime.log",
     ]

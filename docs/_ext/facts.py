@@ -26,7 +26,6 @@ from corekit.settings import Secret
 from corekit.web import create_app
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
-PROBLEMS = Path(__file__).parents[1] / "problems"
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -85,14 +84,9 @@ def _page(slug: str) -> str:
     return f"[{code(slug)}](../problems/{slug}.md)" if (PROBLEMS / f"{slug}.md").is_file() else code(slug)
 
 
-def _page(slug: str) -> str:
-    """Link a problem to its page, where it has one of its own."""
-    return f"[{code(slug)}](../problems/{slug}.md)" if (PROBLEMS / f"{slug}.md").is_file() else code(slug)
-
-
 def events(_: Sequence[Plugin[Any]]) -> Iterator[str]:
     """Write one row per event."""
-    found = sorted((event for event in below(Event) if documented(event)), key=tag)
+    found = sorted((event for event in below(Event) if documented(event) and event.__struct_config__.tag), key=tag)
     rows = [(code(tag(e)), code(f"{e.__module__}.{e.__name__}"), fields_of(e), one_line(e)) for e in found]
     return table(("tag", "class", "fields", "when"), rows)
 

@@ -1,6 +1,7 @@
 """Who acts, how they proved it, and from where."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -63,6 +64,7 @@ class Actor:
         return f"Actor({self.kind}:{self.name or self.id})"
 
 
+@lru_cache(maxsize=1024)
 def _named(text: str, kind: Kind) -> UUID:
     """Read an id; any other text stands for itself."""
     try:

@@ -8,18 +8,36 @@ from corekit.contracts.audit import Audit
 from corekit.data.redis import Redis
 from corekit.delivery import PURPOSE as DELIVERY_PURPOSE
 from corekit.delivery import make_senders
-from corekit.guard import AUDIT_PURPOSE, AuditSettings, AuditUpkeep, Limits, LimitSettings, SqlAudit, make_limits
+from corekit.guard import (
+    AUDIT_PURPOSE,
+    IDEMPOTENCY_PURPOSE,
+    AuditSettings,
+    AuditUpkeep,
+    Idempotency,
+    IdempotencySettings,
+    IdempotencyUpkeep,
+    Limits,
+    LimitSettings,
+    SqlAudit,
+    make_limits,
+)
 from corekit.guard import PURPOSE as LIMITS_PURPOSE
 from corekit.jobs import Upkeep
 from corekit.jobs.runner import PURPOSE as JOBS_PURPOSE
 from corekit.settings import Config
 
 # The core's tables; a plugin has its name.
-TABLES = ("kit", "database", "web", "jobs", "access", "keyring", "limits", "logs", "audit", "mail", "redis", "sms")
+# fmt: off
+TABLES = (
+    "kit", "database", "web", "jobs", "access", "keyring", "limits", "logs", "audit", "idempotency", "mail", "redis",
+    "sms",
+)
+# fmt: on
 KEYRING_PURPOSE = "corekit.keyring"
 PURPOSES = {
     AUDIT_PURPOSE: "Audit entries whose time is over are deleted, and operators list them.",
     DELIVERY_PURPOSE: "What would be sent is kept for developers, and shown to them.",
+    IDEMPOTENCY_PURPOSE: "Replies are kept for repeated requests, and keys whose time is over are deleted.",
     JOBS_PURPOSE: "The worker moves, claims and finishes jobs of everybody.",
     KEYRING_PURPOSE: "Keys are wrapped and values sealed again under the active key of the keyring.",
     LIMITS_PURPOSE: "Rate limits are counted before anybody is known.",
@@ -27,11 +45,16 @@ PURPOSES = {
 
 
 class BuiltIn:
-    """Limits, the audit log, the senders of mail and SMS; a plugin that provides one of the latter replaces it."""
+    """Limits, idempotency keys, the audit log, the senders of mail and SMS.
+
+    A plugin that provides the audit log or a sender replaces it.
+    """
 
     def __init__(self, kit: Kit, config: Config, provided: Collection[Any]) -> None:
         self.redis = Redis.of(config)
-        self.upkeep = (Upkeep(), AuditUpkeep(config.table("audit", AuditSettings)))
+        keys = config.table("idempotency", IdempotencySettings)
+        self.upkeep = (Upkeep(), AuditUpkeep(config.table("audit", AuditSettings)), IdempotencyUpkeep(keys))
+        self._idempotency = Idempotency(keys)
         self._limits = config.table("limits", LimitSettings)
         self._senders = make_senders(kit, config, provided)
         self._audit = {} if Audit in provided else {Audit: SqlAudit()}
@@ -39,8 +62,9 @@ class BuiltIn:
     @property
     def contracts(self) -> tuple[Any, ...]:
         """What plugins may require without a plugin that provides it."""
-        return (Limits, Audit, *self._senders)
+        return (Limits, Idempotency, Audit, *self._senders)
 
     def services(self, kit: Kit) -> dict[Any, Any]:
         """Make the services, by contract, at the start of a kit."""
-        return {Limits: make_limits(kit, self._limits, self.redis), **self._audit, **self._senders}
+        limits = make_limits(kit, self._limits, self.redis)
+        return {Limits: limits, Idempotency: self._idempotency, **self._audit, **self._senders}

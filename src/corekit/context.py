@@ -9,10 +9,12 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 from typing_extensions import TypeForm
 
 from corekit.actors import NOBODY, Actor, Client, Kind, Proof
-from corekit.data import Database, Keyring, Lane, LaneSpec, Work
+from corekit.data import Database, Keyring, Lane, LaneSpec, Read, Row, Sealed, Work
+from corekit.data.crypto import reveal, unseal
 from corekit.data.ending import to_the_end
 from corekit.data.engines import Rights
 from corekit.data.outbox import Delivery
@@ -38,6 +40,7 @@ class Kit(Protocol):
     database: Database
     keyring: Keyring
     redis: Redis | None
+    alone: bool  # whether no other process works on this database
 
     @property
     def started(self) -> bool:
@@ -104,8 +107,7 @@ class Caller:
         leave = database.enter(readonly=readonly, task=task)
         refused: Refused | None = None
         try:
-            rights: Rights = "service" if self.actor.kind == "system" else "app"
-            work = database.work(rights, readonly=readonly, identity=self.identity, task=task)
+            work = database.work(self.rights, readonly=readonly, identity=self.identity, task=task)
             context = Context(self, work)
             try:
                 try:
@@ -120,6 +122,23 @@ class Caller:
         if refused is not None:
             raise refused
 
+    async def read(self, read: Read, **values: Any) -> list[Row]:
+        """Run a hot read, in a transaction of its own.
+
+        Raises:
+            InsideContext: this task holds a context, whose session is to read what its transaction sees.
+
+        """
+        self.demand_free("a read")
+        return await self.kit.database.read(read, values, identity=self.identity, rights=self.rights)
+
+    async def reveal(self, attribute: InstrumentedAttribute[Any], pk: Any, sealed: Sealed) -> Any:
+        """Decrypt what a read has brought of the row `pk` (DecryptFailed)."""
+        if (key := self.kit.database.keys.known(sealed)) is not None:
+            return unseal(key, attribute, pk, sealed)
+        async with self.begin(readonly=True) as ctx:
+            return await reveal(ctx.session, attribute, pk, sealed)
+
     def system(self, purpose: str) -> "Caller":
         """Elevate for a purpose that a plugin declares; the person stays known as `on_behalf_of`."""
         self.kit.demand_purpose(purpose)
@@ -129,6 +148,11 @@ class Caller:
     def person(self) -> Actor | None:
         """Whom this is done for: whoever an elevated caller acts for, otherwise the actor; nobody is no person."""
         return self.on_behalf_of or (self.actor if self.actor.kind in {"user", "service"} else None)
+
+    @property
+    def rights(self) -> Rights:
+        """What of the database their work reaches: all of it where they are elevated, otherwise what policies let."""
+        return "service" if self.actor.kind == "system" else "app"
 
     @property
     def identity(self) -> Identity:
@@ -178,6 +202,10 @@ class Context:
     def session(self) -> AsyncSession:
         """The ORM session; the first statement borrows the connection. Nobody calls commit: `begin` does."""
         return self.work.session
+
+    async def reveal(self, attribute: InstrumentedAttribute[Any], pk: Any, sealed: Sealed) -> Any:
+        """Decrypt what a Core statement or a single column has read of the row `pk` (DecryptFailed)."""
+        return await reveal(self.session, attribute, pk, sealed)
 
     def now(self) -> datetime:
         """Return the kit's time."""

@@ -131,3 +131,7 @@ class ConfigError(Exception):
 
 class SchemaError(Exception):
     """The database's schema does not fit this code; the command line exits with 3."""
+
+
+class WorkersFailed(Exception):
+    """No process of `corekit serve --workers` stays up; the command line exits with 4."""

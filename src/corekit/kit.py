@@ -34,16 +34,31 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
+WORKERS_MAX = 256
 RESERVED = frozenset((*TABLES, "core", "corekit", "env"))
 CHALLENGE = 'Bearer error="invalid_token"'  # RFC 6750 §3.1
 
 
 class KitSettings(Settings, frozen=True):
-    """`[kit]`: which plugins are on (without a list, outside production: all that are installed)."""
+    """`[kit]`: which plugins are on (without a list, outside production: all that are installed).
+
+    `workers` is how many processes `corekit serve` starts; a host that starts several itself says it here too.
+    """
 
     plugins: tuple[str, ...] | None = None
     data_dir: Path = Path("./var")
     migrate: bool | None = None
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            ConfigError: naming the setting and what it must be.
+
+        """
+        if not 1 <= self.workers <= WORKERS_MAX:
+            raise ConfigError(f"[kit] workers is 1 to {WORKERS_MAX}, not {self.workers}")
 
 
 class AccessSettings(Settings, frozen=True):
@@ -55,6 +70,8 @@ class AccessSettings(Settings, frozen=True):
 
 class Corekit(Kit):
     """Plugins around one database: `async with Corekit([AuthPlugin(), …], database="sqlite:///app.db") as kit`."""
+
+    _starting = False
 
     def __init__(
         self,
@@ -70,6 +87,7 @@ class Corekit(Kit):
         self.env = env or self.config.env
         self.clock: Clock = clock or SystemClock()
         self.settings = self.config.table("kit", KitSettings)
+        self.alone = self.settings.workers == 1
         self.access = self.config.table("access", AccessSettings)
         self.jobs = self.config.table("jobs", JobSettings)
         self._built_in = BuiltIn(self, self.config, [each for plugin in plugins for each in plugin.provides])
@@ -94,11 +112,12 @@ class Corekit(Kit):
         self.health = Health(self._checks())
         self._services: dict[Any, Any] = {}
         self._stack: AsyncExitStack | None = None
-        self._starting = False
 
     @classmethod
-    def load(cls, config: Config) -> Self:
-        """Make the kit that a configuration describes, from the plugins that it lists.
+    def load(cls, config: Config, *, alone: bool = True, **options: Any) -> Self:
+        """Make the kit that a configuration describes, from the plugins that it lists; `options` go to the kit.
+
+        Beside a server it is not `alone`.
 
         Raises:
             ConfigError: outside `dev` and `staging` without a list of plugins, or with settings nobody knows.
@@ -113,7 +132,9 @@ class Corekit(Kit):
         known = {*TABLES, *(plugin.name for plugin in plugins)}
         if unknown := config.unknown_tables(known):
             raise ConfigError(f"settings for nobody: {', '.join(unknown)}; enabled: {', '.join(sorted(known))}")
-        return cls(plugins, config=config)
+        kit = cls(plugins, config=config, **options)
+        kit.alone = alone and kit.alone
+        return kit
 
     async def __aenter__(self) -> Self:
         """Open the database, bring the schema up (or refuse), start the plugins in order, then the worker."""

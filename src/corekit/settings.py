@@ -105,6 +105,16 @@ class Config:
         config.env = name or config._implied_env()
         return config
 
+    def without(self, *names: str) -> "Config":
+        """Return a copy in which some settings, `table.key` or whole tables, have their defaults again."""
+        copy = Config(self.env, self.path)
+        copy.values = {
+            table: {key: value for key, value in keys.items() if f"{table}.{key}" not in names}
+            for table, keys in self.values.items()
+            if table not in names
+        }
+        return copy
+
     def table(self, name: str, type_: type[S]) -> S:
         """Build the settings of one table, for example `[chat]`.
 

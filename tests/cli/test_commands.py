@@ -78,7 +78,9 @@ def test_help_names_every_command_and_the_exit_codes(tmp_path: Path) -> None:
     assert done.returncode == 0
     for name in cli.commands:
         assert f"\n  {name} " in done.stdout
-    assert "2 usage, configuration or port; 3 database or schema state" in " ".join(done.stdout.split())
+    assert "2 usage, configuration or port; 3 database or schema state; 4 no worker process stays up" in " ".join(
+        done.stdout.split()
+    )
     assert not list(tmp_path.iterdir()), "asking for help makes nothing"
 
 
@@ -104,6 +106,11 @@ def test_help_names_every_command_and_the_exit_codes(tmp_path: Path) -> None:
         (["serve", "--env", "prod"], {"COREKIT_KIT__PLUGINS": "[]"}, "[keyring] is required outside dev"),
         (["serve", "--data-dir", "taken/var"], {}, "cannot use taken/var"),
         (["worker"], {}, "a worker of its own needs PostgreSQL"),
+        (["serve", "--workers", "2"], {}, "[realtime] bus is memory, which joins no other process; set [redis] url"),
+        (["serve"], {"COREKIT_KIT__WORKERS": "2"}, "or run one process: workers = 1"),
+        (["serve"], {"COREKIT_WORKER_PLACE": "1"}, "is for the workers of `corekit serve` alone"),
+        (["serve"], {"COREKIT_KIT__WORKERS": "0"}, "[kit] workers is 1 to 256, not 0"),
+        (["serve", "--workers", "2", "--data-dir", "taken/var"], {}, "cannot use taken/var"),
     ],
 )
 def test_a_configuration_that_cannot_be_used(
@@ -117,6 +124,7 @@ def test_wrong_usage(tmp_path: Path) -> None:
     for arguments in (
         ["nonsense"],
         ["serve", "--port", "x"],
+        ["serve", "--workers", "0"],
         ["migrate", "down", "nowhere"],
         ["config", "explain", "q"],
     ):
@@ -172,20 +180,13 @@ def test_config_explain_tells_where_a_value_came_from_and_no_secret(tmp_path: Pa
     assert one[1:] == ["web.port = 9  # corekit.toml"]
 
 
-def test_openapi_is_a_description_of_the_routes(tmp_path: Path) -> None:
-    description = json.loads(run(tmp_path, "openapi").stdout)
-    assert description["openapi"].startswith("3.1")
-    assert "/chat/v1/conversations" in description["paths"]
-    assert not list(tmp_path.iterdir()), "describing makes nothing"
-
-
 def test_migrate_up_status_and_down(database_url: str, tmp_path: Path) -> None:
     def migrate(*arguments: str) -> subprocess.CompletedProcess[str]:
         return run(tmp_path, "migrate", *arguments, "--database", database_url)
 
     before = migrate("status")
     assert before.returncode == 3
-    assert before.stderr.startswith("corekit: pending: core_0005, auth_")
+    assert before.stderr.startswith("corekit: pending: core_0006, auth_")
     assert "chat - → chat_" in " ".join(before.stdout.split())
     up = migrate("up")
     assert (up.returncode, up.stdout.count("up to date")) == (0, up.stdout.count("\n")), up.stderr

@@ -94,7 +94,7 @@ def test_a_plugin_comes_and_goes(migrate: Migrate, site: str) -> None:
     ends(migrate("status"), 3, "polite polite_0001 not known to this code", "unknown: polite_0001")
 
     ends(migrate("remove", "polite", "--yes", PYTHONPATH=site), 0, "polite has no tables here")
-    ends(migrate("up"), 0, "core core_0005 up to date")
+    ends(migrate("up"), 0, "core core_0006 up to date")
     ends(migrate("remove", "polite", "--yes"), 2, "no installed plugin with tables is called 'polite'")
 
 
@@ -102,11 +102,11 @@ def test_down_is_careful(migrate: Migrate) -> None:
     ends(migrate("up"), 0)
     ends(migrate("down", "core_0009"), 2, "'core_0009' is no revision")
     ends(migrate("down", "core_0001"), 2, "say --yes if you mean it")
-    ends(migrate("down", "core_0001", "--yes"), 0, "core core_0001 → core_0005")
+    ends(migrate("down", "core_0001", "--yes"), 0, "core core_0001 → core_0006")
     ends(migrate("down", "core", "--yes"), 2, "say --yes-drop-everything if you mean it")
     ends(migrate("down", "core", "--yes-drop-everything", **PROD), 2, "it is refused in prod")
     ends(migrate("remove", "core", "--yes"), 2, "the core cannot be removed")
-    ends(migrate("down", "core", "--yes-drop-everything"), 0, "core - → core_0005")
+    ends(migrate("down", "core", "--yes-drop-everything"), 0, "core - → core_0006")
 
 
 def test_check_finds_drift(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_check_finds_drift(tmp_path: Path) -> None:
         command = [*COREKIT, "migrate", "check"]
         return subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
 
-    ends(check(), 3, "pending migrations: core_0005; run `corekit migrate up` first")
+    ends(check(), 3, "pending migrations: core_0006; run `corekit migrate up` first")
     subprocess.run([*COREKIT, "migrate", "up"], cwd=tmp_path, env=environment(), capture_output=True, check=True)
     ends(check(), 0, "revisions and tables are as they should be")
     with sqlite3.connect(tmp_path / "var" / "corekit.db") as connection:
@@ -133,7 +133,7 @@ def test_a_server_with_pending_migrations_never_listens(database_url: str, tmp_p
             with socket.socket() as client:
                 answered += client.connect_ex(("127.0.0.1", port)) == 0
         assert process.stderr
-        assert "pending migrations: core_0005; run `corekit migrate up` first" in process.stderr.read()
+        assert "pending migrations: core_0006; run `corekit migrate up` first" in process.stderr.read()
     finally:
         process.kill()
         process.communicate()

@@ -24,6 +24,7 @@ NOT_PERSONAL = {
     ("corekit_job", "owner"): "the worker that holds the lease",
     ("auth_users", "email_change_status"): "how many confirmations there were",
     ("auth_service_keys", "name"): "of a service",
+    ("payments_operation", "error_class"): "one of a few words",
     ("auth_users", "app_metadata"): "which ways to sign in there are; written by the server alone",
 }
 

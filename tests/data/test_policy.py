@@ -119,7 +119,9 @@ def test_every_rule_demands_the_tenant(dialect: Any) -> None:
         said = policy.expression(action, "NEW")
         assert said is not None
         assert render(said, dialect).startswith(
-            "NEW.tenant IS corekit_tenant()" if dialect.name == "sqlite" else "NEW.tenant IS NOT DISTINCT FROM (SELECT"
+            "NEW.tenant IS corekit_tenant()"
+            if dialect.name == "sqlite"
+            else "CASE WHEN NEW.tenant IS NULL THEN ((SELECT"
         )
     public = Policy.public(holder, "It has no tenant.").expression("read", "test_holder")
     assert public is not None

@@ -34,11 +34,16 @@ def test_the_example_environment_sets_what_exists() -> None:
         assert key in known[table].__struct_fields__, name
 
 
-@pytest.mark.parametrize("env", ["dev", "staging", "prod"])
-def test_the_reference_configuration_makes_a_kit(env: str) -> None:
+EVERY = ["auth", "realtime", "payments", "chat"]
+
+
+@pytest.mark.parametrize(
+    ("env", "plugins"), [("dev", EVERY), ("staging", EVERY), ("prod", ["auth", "realtime", "chat"])]
+)
+def test_the_reference_configuration_makes_a_kit(env: str, plugins: list[str]) -> None:
     config = Config.load(ROOT / "reference_server/corekit.toml", env, environ={})
     kit = Corekit.load(config)
-    assert [plugin.name for plugin in kit.plugins] == ["auth", "realtime", "chat"]
+    assert [plugin.name for plugin in kit.plugins] == plugins
     for name, type_ in tables(kit).items():
         config.table(name, type_)
 

@@ -186,6 +186,8 @@ async def test_the_memory_store_is_bounded(clock: FakeClock) -> None:
 def test_auto_shares_where_several_processes_may_serve(kit: Corekit) -> None:
     expected = SqlLimits if kit.database.dialect == "postgresql" else MemoryLimits
     assert isinstance(make_limits(kit), expected)
+    kit.alone = False
+    assert isinstance(make_limits(kit), SqlLimits)
 
 
 @pytest.mark.parametrize(

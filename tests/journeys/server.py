@@ -1,5 +1,6 @@
 """A real `corekit serve` in a process of its own, to be killed and started again."""
 
+import asyncio
 import os
 import re
 import signal
@@ -11,6 +12,8 @@ from pathlib import Path
 import httpx
 
 from corekit.testing import free_port
+
+STARTED = re.compile(r"worker_started.*\bpid=(\d+).*\bworker=(\d+)")
 
 
 class Server:
@@ -71,6 +74,21 @@ class Server:
     def stop(self) -> int:
         """SIGTERM: drain, and say with which code it ended."""
         return self._end(signal.SIGTERM)
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal and go on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def workers(self) -> dict[int, int]:
+        """Return the process that has the place of each worker now, as the supervisor says."""
+        return {int(number): int(pid) for pid, number in STARTED.findall(self.output())}
+
+    async def says(self, text: str, seconds: float = 60.0) -> None:
+        """Wait until it has printed this."""
+        async with asyncio.timeout(seconds):
+            while text not in self.output():  # a file tells nobody
+                await asyncio.sleep(0.05)
 
     def output(self) -> str:
         """Return all that it printed."""

@@ -76,6 +76,13 @@ def test_auth_js(
     assert server.tracebacks() == []
 
 
+def test_asyncapi_document(clients: Path, tmp_path: Path) -> None:
+    """What `corekit asyncapi` prints fits the schema of AsyncAPI 3.0, and the data that the server takes."""
+    file = tmp_path / "asyncapi.json"
+    file.write_text(Server(tmp_path, {}).command("asyncapi"))
+    node(clients, "asyncapi.mjs", str(file))
+
+
 def setting(value: Any) -> str:
     """Write a setting as an environment variable."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -12,7 +12,7 @@ from leak_tables import NoteRow
 from leak_world import ALICE, MINE, REFUSED, World, note, opened, probes
 from sqlalchemy import delete, select, text, update
 
-from corekit.data import DatabaseSettings, engines, policy, policy_sqlite
+from corekit.data import DatabaseSettings, policy, policy_sqlite, pools
 from corekit.data.migrating import alone
 from corekit.errors import SchemaError
 
@@ -114,8 +114,8 @@ async def test_sqlite_where_a_statement_that_writes_may_name_the_schema(
 
 
 async def test_sqlite_where_a_replaced_row_fires_no_trigger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = engines.pragmas
-    monkeypatch.setattr(engines, "pragmas", lambda *a, **k: [s for s in said(*a, **k) if "recursive_triggers" not in s])
+    said = pools.pragmas
+    monkeypatch.setattr(pools, "pragmas", lambda *a, **k: [s for s in said(*a, **k) if "recursive_triggers" not in s])
     async with opened(DatabaseSettings(), tmp_path) as world:
         assert await world.leak(probes_raw.insert_or_replace)
 

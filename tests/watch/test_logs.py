@@ -60,6 +60,11 @@ def test_free_text_is_rubbed_clean(output: io.StringIO) -> None:
     assert "[number]" in text
 
 
+def test_a_secret_in_an_error_of_others_is_rubbed_out() -> None:
+    link = "https://example.org/verify?token=2f7d1c0b9a8e7f6d5c4b3a291807f6e5d4c3b2a190817263545f6a7b&type=recovery"
+    assert scrub(f"SMTP refused {link}") == "SMTP refused https://example.org/verify?token=[secret]&type=recovery"
+
+
 def test_what_is_no_text_is_rubbed_clean_too(output: io.StringIO) -> None:
     get_logger("corekit.test").info("sent", reason=Chatty(), error=ValueError(PLANTED), plugins=[PLANTED, "chat"])
     assert "chat" in no_canary(output)
@@ -130,6 +135,7 @@ def test_a_host_that_configures_nothing_hears_clean_records(caplog: pytest.LogCa
         "0190163d-8694-739b-aea5-966c26f8ad91",
         "usr_01h2xcejqtf2nbrexx3vqjhp41",
         "port 8000",
+        "uq_auth_flow_states_auth_code_mac_of_each_tenant",
     ],
 )
 def test_ids_and_times_stay_readable(harmless: str) -> None:

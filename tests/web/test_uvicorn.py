@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from corekit.testing import serve
-from corekit.web.uvicorn import EXTENSION, server_config
+from corekit.web.uvicorn import EXTENSION, Server, server_config
 
 SERVER = """
 import asyncio, socket, sys
@@ -126,6 +127,35 @@ async def test_a_signal_drains_while_requests_are_answered_and_then_stops(number
         assert await reached(url), "requests are answered during the drain"
         assert process.stdout.read() == "drained\nstopped\n", "nothing is printed by the server itself"
         assert process.wait(5) == 0
+
+
+async def test_who_leaves_takes_no_more_connections_and_sends_those_it_has_elsewhere() -> None:
+    async def here(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"here"})
+
+    async def drain() -> None:
+        drained.set()
+
+    drained = asyncio.Event()
+    server = Server(server_config(here), drain=drain)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with socket.socket(fileno=os.dup(listener.fileno())) as others:  # as another process has it
+            url = f"http://127.0.0.1:{others.getsockname()[1]}"
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            await server.accepting.wait()
+            async with httpx.AsyncClient(base_url=url) as kept:
+                assert "connection" not in (await kept.get("/")).headers
+                server.leave()
+                assert (await kept.get("/")).headers["connection"] == "close"
+                with pytest.raises(httpx.ReadTimeout):  # it waits for another process to accept
+                    await kept.get("/", timeout=0.2)
+                await serving
+            assert drained.is_set()
+            others.settimeout(1)
+            others.accept()[0].close()
 
 
 async def test_a_second_signal_stops_at_once() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import delete, update
 
@@ -30,6 +31,7 @@ from corekit_auth.errors import (
 )
 from corekit_auth.models import SessionRow, UserRow
 from corekit_auth.objects import Grant
+from corekit_auth.purposes import SIGN_IN
 from corekit_auth.service import AuthService
 
 ANN = "ann@example.org"
@@ -45,22 +47,19 @@ async def ann(service: AuthService, caller: Caller, signed_up: Grant) -> Caller:
 
 
 async def test_who_asks_reads_their_account(service: AuthService, ann: Caller, signed_up: Grant) -> None:
-    async with ann.begin(readonly=True) as ctx:
-        assert await service.me(ctx) == signed_up.session.user
+    assert await service.me(ann) == signed_up.session.user
 
 
 async def test_somebody_who_never_signed_in_has_none(service: AuthService, caller: Caller) -> None:
-    async with caller.begin(readonly=True) as ctx:
-        with pytest.raises(NoAuthorization):
-            await service.me(ctx)
+    with pytest.raises(NoAuthorization):
+        await service.me(caller)
 
 
 async def test_what_is_wrong_with_a_live_token_is_told(
     service: AuthService, ann: Caller, clock: FakeClock, tables: Any
 ) -> None:
     async def me() -> None:
-        async with ann.begin(readonly=True) as ctx:
-            await service.me(ctx)
+        await service.me(ann)
 
     await tables.write(update(UserRow).values(banned_until=clock.now() + timedelta(days=1)))
     with pytest.raises(Banned):
@@ -76,9 +75,28 @@ async def test_what_is_wrong_with_a_live_token_is_told(
 async def test_a_session_of_somebody_else_is_none(service: AuthService, ann: Caller, caller: Caller) -> None:
     bob = await service.grant_by_sign_up(caller, "bob@example.org", PASSWORD, {})
     mixed = replace(ann, actor=Actor(bob.session.user.id, proof=ann.actor.proof))
-    async with mixed.begin(readonly=True) as ctx:
-        with pytest.raises(SessionNotFound):
-            await service.me(ctx)
+    with pytest.raises(SessionNotFound):
+        await service.me(mixed)
+
+
+async def test_the_hot_read_shows_what_entities_show(
+    service: AuthService, ann: Caller, clock: FakeClock, tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every field, a sealed number among them; an account that was banned once is read the long way."""
+    past = clock.now() - timedelta(days=1)
+    times = {column.key: past for column in UserRow.__table__.c if column.key.endswith(("_at", "_until"))}
+    texts = {"phone": "491701234567", "new_phone": "491701234568", "new_email": "new@example.org"}
+    async with ann.system(SIGN_IN).begin() as ctx:
+        user = await ctx.session.get_one(UserRow, ann.actor.id)
+        for name, value in (times | texts | {"deleted_at": None, "user_metadata": {"a": [1, None]}}).items():
+            setattr(user, name, value)
+    long_way = await service.me(ann)
+    await tables.write(update(UserRow).values(banned_until=None))
+    expected = msgspec.structs.replace(long_way, banned_until=msgspec.UNSET)
+    assert await service.me(ann) == expected  # the key is read
+    monkeypatch.setattr(Caller, "begin", None)
+    assert await service.me(ann) == expected  # the key is known
+    assert expected.phone == "491701234567"
 
 
 async def test_metadata_is_merged_and_null_removes(service: AuthService, ann: Caller, clock: FakeClock) -> None:

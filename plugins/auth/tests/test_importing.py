@@ -257,6 +257,20 @@ async def test_an_operator_takes_it_over(
     assert "mfrggzdfmztw" not in older.output
 
 
+async def test_a_number_is_nowhere_in_clear(caller: Caller, tmp_path: Path, tables: Any) -> None:
+    """Red where the name of an identity by number is taken over as it is: in some dumps it is the number."""
+    number, times = "4915112345678", {"created_at": MADE}
+    identity = {"id": f"+{number}", "user_id": str(ANN), "provider": "phone"}
+    identity |= {"identity_data": f'{{"sub": "{number}", "phone": "{number}"}}'}
+    file = tmp_path / "dump.sql"
+    person = user(ANN, "ann@example.org", phone=number)
+    file.write_text(copied("auth.users", person) + copied("auth.identities", identity | times), "utf-8")
+    assert (await Importing(caller, file, db_key=key_text()).run()).taken["auth.identities"] == 1
+    found = await tables.read("SELECT * FROM auth_identities") + await tables.read("SELECT * FROM auth_users")
+    assert number not in repr([tuple(row) for row in found])
+    assert await tables.read("SELECT provider_id FROM auth_identities") == [(str(ANN),)]
+
+
 async def test_without_the_key_what_is_encrypted_stays_behind(caller: Caller, tmp_path: Path) -> None:
     file = tmp_path / "dump.sql"
     file.write_text(dump(copied), "utf-8")

@@ -114,7 +114,8 @@ async def test_whoever_has_not_signed_in(refused: Refused, method: str, path: st
 async def test_refusals_of_enrolment(refused: Refused, web: Web, token: str, tables: Any, clock: FakeClock) -> None:
     async with web(token) as client:
         assert (await client.post("/factors", json=ENROLL)).status_code == 200
-    await refused(422, "mfa_factor_name_conflict", "POST", "/factors", token, json=ENROLL)
+    said = await refused(422, "mfa_factor_name_conflict", "POST", "/factors", token, json=ENROLL)
+    assert ENROLL["friendly_name"] not in said  # what people write comes back in no refusal
     for kind, status, code in (
         ("phone", 422, "mfa_phone_enroll_not_enabled"),
         ("webauthn", 422, "mfa_webauthn_enroll_not_enabled"),

@@ -60,7 +60,6 @@ def test_every_limit_is_a_setting() -> None:
         "anonymous": "ip",
         "mfa": "ip",
         "passkey": "ip",
-        "sso": "ip",
     }
 
 

@@ -4,9 +4,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
+from corekit.context import Actor
+from corekit.data.migrating import alone
 from corekit.errors import Invalid, TooMany
-from corekit.values import Page, encode_cursor
+from corekit.values import Page, encode_cursor, parse_id
 
 
 async def read(world: Any, conv: str, **fields: Any) -> Page[Any]:
@@ -90,3 +93,29 @@ async def test_the_log_in_parts(world: Any) -> None:
     assert await world.replay(conv, 12, 3) == []
     assert await world.replay(conv, 99, 3) == []
     assert (await world.position(conv))[1] == 12
+
+
+async def test_a_page_reads_its_own_rows_and_no_others(world: Any) -> None:
+    """Where the planner expects that the policy lets nothing pass, it reads and sorts a whole conversation.
+
+    Write the tenant's rule in `corekit.data.policy` with IS NOT DISTINCT FROM and all 300 rows are read.
+    """
+    if world.kit.database.dialect != "postgresql":
+        pytest.skip("SQLite has no statistics of values unless somebody says ANALYZE")
+    conv = parse_id("cnv", (await world.create("alice")).id)
+    filled = text(
+        "INSERT INTO chat_message (conversation, seq, id, no, sender, client_id, body_hash, kind, rev, created_at)"
+        " SELECT :conv, n, gen_random_uuid(), n, :alice, n, '', 'text', 1, now() FROM generate_series(2, 300) n"
+    )
+    async with alone(world.kit.database) as connection:
+        await connection.execute(filled, {"conv": conv, "alice": Actor("alice").id})
+        await connection.exec_driver_sql("ANALYZE")
+        await connection.commit()
+    newest = "SELECT * FROM chat_message WHERE conversation = :conv ORDER BY seq DESC LIMIT 50"
+    page = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {newest}")
+    async with world.caller("alice").begin(readonly=True) as ctx:
+        [explained] = (await ctx.session.execute(page, {"conv": conv})).scalar_one()
+    node = explained["Plan"]
+    while node.get("Relation Name") != "chat_message":
+        node = node["Plans"][-1]
+    assert (node["Actual Rows"], node.get("Rows Removed by Filter", 0)) == (50, 0)

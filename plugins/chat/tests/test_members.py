@@ -211,6 +211,20 @@ async def test_only_members_subscribe_and_publish(world: Any) -> None:
             await world.gateway.namespaces["conv"][1].since(ctx, id_, 0, 10)
 
 
+async def test_only_who_sees_all_may_be_given_it_from_a_cache(make_world: Any) -> None:
+    async with make_world(history_for_new_members="from_join") as world:
+        conv = (await world.create("alice")).id
+        await world.invite("alice", conv, "bob")
+        await world.send("alice", conv, "key")
+        await world.invite("alice", conv, "carol")
+        replay = {}
+        for name in ("alice", "carol"):
+            async with world.caller(name).begin(readonly=True) as ctx:
+                request = SubscribeRequest(f"conv:{conv}", "conv", parse_id("cnv", conv))
+                replay[name] = (await world.kit.hooks.first(can_subscribe, request, ctx)).replay
+        assert replay == {"alice": True, "carol": False}
+
+
 async def test_invites_are_limited(make_world: Any) -> None:
     async with make_world(limits=True, invite_rate=(1, 3600.0, 1)) as world:
         conv = (await world.create("alice")).id

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
+from msgspec import structs
 from realtime_wire import Wire
 from sqlalchemy import select
 
@@ -151,14 +152,18 @@ class TownPlugin(Plugin[Settings]):
         self.barred: set[tuple[UUID, str]] = set()
         self.unwelcome: set[str] = set()
         self.grant = Grant()
+        self.crowd = 100
         self.also: tuple[str, ...] = ()
+        self.questions: list[tuple[UUID, Any]] = []
 
     @asynccontextmanager
     async def lifespan(self, kit: Kit) -> AsyncGenerator[None]:
         """Bring channels and methods."""
         realtime = self.realtime = kit.get(Realtime)
         realtime.add(Namespace("room", prefix="rom", presence=True, join_leave=True), log=self.log)
-        realtime.add(Namespace("square", prefix="rom", publish=True, presence=True, join_leave=True))
+        realtime.add(
+            Namespace("square", prefix="rom", publish=True, presence=True, join_leave=True, join_leave_max=self.crowd)
+        )
         realtime.add(Namespace("board", prefix="rom", server_side=True, history=False), log=self.log)
         realtime.methods(self.methods)
         yield
@@ -177,6 +182,7 @@ class TownPlugin(Plugin[Settings]):
     @implements(connecting)
     async def welcome(self, hello: Hello, ctx: Context) -> Welcome | None:
         """Greet."""
+        self.questions.append((ctx.actor.id, structs.replace(hello, client="")))
         if hello.name in self.unwelcome:
             raise Forbidden
         return Welcome(data={"hello": hello.data}, conn_info={"from": "town"}, channels=self.also)
@@ -184,11 +190,13 @@ class TownPlugin(Plugin[Settings]):
     @implements(can_subscribe)
     async def may_hear(self, request: SubscribeRequest, ctx: Context) -> Grant | None:
         """Let in who is not barred."""
+        self.questions.append((ctx.actor.id, request))
         return None if (ctx.actor.id, request.channel) in self.barred else self.grant
 
     @implements(can_publish)
     async def may_speak(self, request: PublishRequest, ctx: Context) -> bool | None:
         """Let speak who is not barred."""
+        self.questions.append((ctx.actor.id, request))
         return (ctx.actor.id, request.channel) not in self.barred
 
 

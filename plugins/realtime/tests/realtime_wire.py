@@ -96,11 +96,10 @@ class Wire:
         try:
             async for frame in self.socket:
                 if isinstance(frame, bytes):
-                    replies = realtime_protobuf.read(frame)
+                    (reply,) = realtime_protobuf.read(frame)
                 else:
-                    replies = [msgspec.json.decode(line) for line in frame.split("\n")]
-                for reply in replies:
-                    await self._take(reply)
+                    reply = msgspec.json.decode(frame)
+                await self._take(reply)
         except ConnectionClosed:
             pass
         self.code = self.socket.close_code

@@ -2,128 +2,28 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
-from realtime_town import Served, TownPlugin, numbered, room, usr
-from realtime_wire import Wire
+from realtime_nodes import Nodes, Unruly, on_each, on_each_remote
+from realtime_town import TownPlugin, numbered, room, usr
 
 from corekit import Actor
 from corekit.contracts.realtime import Realtime
-from corekit.data import DatabaseSettings
 from corekit.errors import ConfigError
-from corekit.testing import Door, FakeClock, PostgresServer, make_kit, serve
+from corekit.testing import FakeClock, make_kit
 from corekit_realtime import RealtimePlugin, RealtimeSettings
-from corekit_realtime.bus import Bus, MemoryBus, shard_of
+from corekit_realtime.bus import MemoryBus, shard_of
 from corekit_realtime.bus.postgresql import PART, parts
 
 ROOM, SQUARE = room("one"), room("one", "square")
-REMOTE = ["postgresql", "redis", "nats"]
-
-
-class Unruly(MemoryBus):
-    """Loses one message in ten, and brings the others twice and in any order."""
-
-    def publish(self, shard: int, message: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        for _ in range(2):
-            if random.random() > 0.1:  # noqa: S311  # no secret
-                loop.call_later(random.random() / 50, super().publish, shard, message)  # noqa: S311
-
-
-class Pair:
-    """Two nodes with one log, and the way to their bus."""
-
-    def __init__(self, nodes: list[Served], door: Door | None) -> None:
-        self.nodes = nodes
-        self.door = door
-        self.towns = [node.town for node in nodes]
-
-    async def wires(self, *names: str) -> list[Wire]:
-        """Connect somebody to each node."""
-        return [await node.open(name) for node, name in zip(self.nodes, names, strict=True)]
-
-    async def ready(self, *, ready: bool = True) -> None:
-        """Wait until both nodes have their bus, or know that they have lost it."""
-        async with asyncio.timeout(10):
-            while any(node.node.bus.ready is not ready for node in self.nodes):
-                await asyncio.sleep(0.01)
-
-
-async def started(
-    stack: AsyncExitStack,
-    clock: FakeClock,
-    *,
-    database: DatabaseSettings | None = None,
-    own: Bus | None = None,
-    door: Door | None = None,
-    **settings: Any,
-) -> Pair:
-    """Start two nodes."""
-    nodes, towns = [], [TownPlugin(), TownPlugin()]
-    towns[1].log = towns[0].log
-    for town in towns:
-        realtime = RealtimePlugin(RealtimeSettings(**settings), bus=own)
-        tables = {"jobs": {"worker": False}}
-        kit = await stack.enter_async_context(
-            make_kit([realtime, town], database=database, clock=clock, settings=tables)
-        )
-        url = await stack.enter_async_context(serve(kit))
-        assert realtime._node is not None
-        nodes.append(Served(url, kit, town, realtime._node, clock, stack))
-    pair = Pair(nodes, door)
-    await pair.ready()
-    return pair
-
-
-@dataclass
-class Broker:
-    """A real broker: where it is, and the database where that is one."""
-
-    url: str
-    database: DatabaseSettings | None = None
-
-
-@pytest.fixture
-def broker(request: pytest.FixtureRequest) -> Broker | None:
-    """Give the broker of this name; the memory needs none."""
-    if request.param == "memory":
-        return None
-    if request.param != "postgresql":
-        return Broker(request.getfixturevalue({"redis": "valkey_url", "nats": "nats_url"}[request.param]))
-    server: PostgresServer = request.getfixturevalue("postgres")
-    settings = asyncio.run(server.settings(request.getfixturevalue("postgres_url")))
-    return Broker(settings.service_url, settings)
-
-
-@pytest.fixture
-async def pair(broker: Broker | None, clock: FakeClock) -> AsyncGenerator[Pair]:
-    """Give two nodes on the broker, behind a door."""
-    async with AsyncExitStack() as stack:
-        if broker is None:
-            yield await started(stack, clock, own=MemoryBus())
-            return
-        door = await stack.enter_async_context(Door(broker.url))
-        if broker.database is None:
-            yield await started(stack, clock, door=door, bus=door.url, bus_prefix=uuid4().hex)
-        else:
-            database = structs.replace(broker.database, direct_url=door.url)
-            yield await started(stack, clock, door=door, database=database)
-
-
-on_each = pytest.mark.parametrize("broker", ["memory", *REMOTE], indirect=True)
-on_each_remote = pytest.mark.parametrize("broker", REMOTE, indirect=True)
 
 
 @on_each
-async def test_everything_crosses(pair: Pair) -> None:
+async def test_everything_crosses(pair: Nodes) -> None:
     wires = await pair.wires("alice", "alice")
     for wire in wires:
         await wire.subscribe(ROOM)
@@ -147,7 +47,7 @@ async def test_everything_crosses(pair: Pair) -> None:
 
 
 @on_each
-async def test_long_and_equal_messages_cross_whole(pair: Pair) -> None:
+async def test_long_and_equal_messages_cross_whole(pair: Nodes) -> None:
     """Red on PostgreSQL where the parts of a message have no numbers: it delivers two equal ones once."""
     (_, bob) = await pair.wires("alice", "bob")
     await bob.subscribe(SQUARE)
@@ -159,7 +59,7 @@ async def test_long_and_equal_messages_cross_whole(pair: Pair) -> None:
 
 
 @on_each
-async def test_a_subscription_misses_nothing_that_is_published_elsewhere_meanwhile(pair: Pair) -> None:
+async def test_a_subscription_misses_nothing_that_is_published_elsewhere_meanwhile(pair: Nodes) -> None:
     """Red where `make` does not wait for the bus: what comes before the broker knows of the listener is lost."""
     (_, bob) = await pair.wires("alice", "bob")
     for index in range(12):
@@ -180,7 +80,7 @@ async def _tell(town: TownPlugin, channel: str, count: int) -> None:
 
 
 @on_each_remote
-async def test_what_a_lost_bus_lost_is_read_from_the_log(pair: Pair) -> None:
+async def test_what_a_lost_bus_lost_is_read_from_the_log(pair: Nodes) -> None:
     """Red where `restored` compares nothing: the position check comes 40 s later."""
     assert pair.door is not None
     wires = await pair.wires("alice", "bob")
@@ -201,7 +101,7 @@ async def test_what_a_lost_bus_lost_is_read_from_the_log(pair: Pair) -> None:
 
 
 @on_each
-async def test_what_no_node_understands_harms_nobody(pair: Pair) -> None:
+async def test_what_no_node_understands_harms_nobody(pair: Nodes) -> None:
     """Red where `receive` raises: on Valkey that ends the connection, and the next message too."""
     (_, bob) = await pair.wires("alice", "bob")
     await bob.subscribe(SQUARE)
@@ -215,7 +115,7 @@ async def test_what_no_node_understands_harms_nobody(pair: Pair) -> None:
 
 
 @on_each_remote
-async def test_a_node_that_stops_sends_what_waits(pair: Pair) -> None:
+async def test_a_node_that_stops_sends_what_waits(pair: Nodes) -> None:
     """Red where `stop` cancels without waiting: what was published last is gone."""
     (_, bob) = await pair.wires("alice", "bob")
     await bob.subscribe(SQUARE)
@@ -227,7 +127,7 @@ async def test_a_node_that_stops_sends_what_waits(pair: Pair) -> None:
 
 
 @on_each_remote
-async def test_health_says_that_the_bus_is_lost(pair: Pair) -> None:
+async def test_health_says_that_the_bus_is_lost(pair: Nodes) -> None:
     assert pair.door is not None
     await pair.door.shut()
     await pair.ready(ready=False)
@@ -238,7 +138,8 @@ async def test_health_says_that_the_bus_is_lost(pair: Pair) -> None:
 
 async def test_a_bus_that_loses_repeats_and_reorders(clock: FakeClock) -> None:
     async with AsyncExitStack() as stack:
-        pair = await started(stack, clock, own=Unruly())
+        pair = Nodes(stack, clock, own=Unruly())
+        await pair.start(2)
         wires = await pair.wires("alice", "bob")
         for wire in wires:
             await wire.subscribe(ROOM)
@@ -268,6 +169,17 @@ async def test_a_bus_that_cannot_be_is_named(clock: FakeClock, bus: str, message
     with pytest.raises(ConfigError, match=message):
         async with make_kit([RealtimePlugin(RealtimeSettings(bus=bus)), TownPlugin()], clock=clock):
             pass
+
+
+async def test_several_processes_are_joined_by_redis_where_there_is_one(clock: FakeClock, valkey_url: str) -> None:
+    plugin = RealtimePlugin()
+    settings: dict[str, dict[str, Any]] = {"kit": {"workers": 2}}
+    with pytest.raises(ConfigError, match=r"joins no other process; set \[redis\] url"):
+        async with make_kit([plugin, TownPlugin()], clock=clock, settings=settings):
+            pass
+    async with make_kit([plugin, TownPlugin()], clock=clock, settings=settings | {"redis": {"url": valkey_url}}):
+        assert plugin._node is not None
+        assert not isinstance(plugin._node.bus, MemoryBus)
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=40), st.integers(1, 900))

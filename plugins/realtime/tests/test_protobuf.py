@@ -146,7 +146,7 @@ def test_several_parts_share_a_message_and_unknown_fields_are_skipped() -> None:
     assert (last.id, last.connect) == (3, protocol.ConnectRequest())
     replies = [codec.encode(Reply(id=1, ping=protocol.Empty())), codec.encode(Reply())]
     assert replies[1] == codec.ping
-    assert realtime_protobuf.read(codec.join(replies)) == [{"id": 1, "ping": {}}, {}]
+    assert realtime_protobuf.read(b"".join(replies)) == [{"id": 1, "ping": {}}, {}]
 
 
 def test_the_applications_data_is_json() -> None:

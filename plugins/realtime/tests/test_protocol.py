@@ -80,6 +80,6 @@ def test_a_frame_is_what_a_client_reads(size: int) -> None:
 def test_batches_stay_small_unless_one_reply_is_not() -> None:
     codec = JsonCodec()
     replies = [b"a" * 30_000, b"b" * 30_000, b"c" * 30_000, b"d" * 90_000, b"e"]
-    found = [outgoing.payload for outgoing in batches(codec, replies)]
-    assert [len(payload) for payload in found] == [60_001, 30_000, 90_000, 1]
-    assert b"\n".join(found) == b"\n".join(replies)
+    found = [outgoing.replies for outgoing in batches(codec, replies)]
+    assert [len(batch) for batch in found] == [2, 1, 1, 1]
+    assert [reply for batch in found for reply in batch] == replies

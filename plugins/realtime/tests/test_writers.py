@@ -55,14 +55,14 @@ def message(size: int, *, ephemeral: bool = False) -> Outgoing:
     return Outgoing(CODEC, [b"x" * size], ephemeral=ephemeral)
 
 
-async def test_replies_of_one_turn_share_a_frame_and_come_before_what_all_get(writer: DirectWriter, pipe: Pipe) -> None:
+async def test_replies_of_one_turn_share_a_write_and_come_before_what_all_get(writer: DirectWriter, pipe: Pipe) -> None:
     writer.push(b'{"id":1}')
     writer.push(b'{"id":2}')
     writer.send(message(5))
     writer.push(b'{"id":3}')
     await asyncio.sleep(0)
-    expected = [b'{"id":1}\n{"id":2}', b"xxxxx", b'{"id":3}']
-    assert pipe.written == [frame(payload, binary=False) for payload in expected]
+    expected = [[b'{"id":1}', b'{"id":2}'], [b"xxxxx"], [b'{"id":3}']]
+    assert pipe.written == [b"".join(frame(reply, binary=False) for reply in write) for write in expected]
 
 
 async def test_above_the_soft_mark_only_what_is_ephemeral_is_left_out(writer: DirectWriter, pipe: Pipe) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `corekit serve | worker | migrate | jobs | keyring | plugins | config | openapi | dev`."""
+"""The command line: `corekit serve | worker | migrate | jobs | keyring | plugins | openapi | asyncapi | dev | …`."""
 
 from corekit.cli.main import main
 

@@ -9,7 +9,7 @@ from corekit.data import DatabaseSettings
 from corekit.data.crypto import KeyringSettings
 from corekit.data.redis import RedisSettings
 from corekit.delivery import MailSettings, SmsSettings
-from corekit.guard import AuditSettings, LimitSettings
+from corekit.guard import AuditSettings, IdempotencySettings, LimitSettings
 from corekit.jobs import JobSettings
 from corekit.kit import AccessSettings, Corekit, KitSettings
 from corekit.settings import Settings
@@ -51,6 +51,7 @@ def tables(kit: Corekit) -> dict[str, type[Settings]]:
         "limits": LimitSettings,
         "logs": LogSettings,
         "audit": AuditSettings,
+        "idempotency": IdempotencySettings,
         "mail": MailSettings,
         "sms": SmsSettings,
         "redis": RedisSettings,

@@ -1,13 +1,20 @@
-"""`corekit plugins` and `corekit openapi`: what this configuration consists of."""
+"""`corekit plugins`, `corekit openapi` and `corekit asyncapi`: what this configuration consists of."""
 
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 import msgspec
 
 from corekit.assembly import versions
-from corekit.cli.options import configuration, load
+from corekit.cli.options import configuration, load, run
+from corekit.data import DatabaseSettings
 from corekit.kit import Corekit
+
+T = TypeVar("T")
+_OTHERS = ("database", "kit.workers", "redis", "realtime.bus", "realtime.mode")  # what names other servers or processes
 
 
 @click.command()
@@ -28,5 +35,33 @@ def openapi(path: Path | None, env: str | None, database: str | None, data_dir: 
     from corekit.web import create_app  # noqa: PLC0415  # HTTP is an extra
     from corekit.web.openapi import document  # noqa: PLC0415
 
-    app = create_app(Corekit.load(load(path, env, database, data_dir)), lifespan=False)
-    click.echo(msgspec.json.format(msgspec.json.encode(document(app)), indent=2).decode())
+    # Whether a server shows it does not matter here.
+    config = load(path, env, database, data_dir, web={"openapi": True})
+    app = create_app(Corekit.load(config), lifespan=False)
+    _print(document(app))
+
+
+@click.command()
+@configuration
+def asyncapi(path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:  # noqa: ARG001
+    """Print the AsyncAPI description of the enabled plugins' channels and methods as JSON.
+
+    Plugins add them when they start, so a kit is started for it, on an empty database and with keys
+    that are thrown away; it reaches no other server.
+    """
+    from corekit.web.asyncapi import document  # noqa: PLC0415  # HTTP is an extra
+
+    _print(run(described(path, env, document)))
+
+
+async def described(path: Path | None, env: str | None, say: Callable[[Corekit], T]) -> T:
+    """Start what is configured, on an empty database, for what it says of itself; no other server is reached."""
+    config = load(path, env, None, None, kit={"migrate": True}, jobs={"worker": False}, keyring={"active": ""})
+    alone = config.without(*_OTHERS)
+    with tempfile.TemporaryDirectory(prefix="corekit-") as folder:
+        async with Corekit.load(alone, env="dev", database=DatabaseSettings(), data_dir=folder) as kit:
+            return say(kit)
+
+
+def _print(described: dict[str, Any]) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(described), indent=2).decode())

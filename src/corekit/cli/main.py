@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from corekit.cli.audit import audit
 from corekit.cli.config import config
-from corekit.cli.describe import openapi, plugins
+from corekit.cli.describe import asyncapi, openapi, plugins
 from corekit.cli.dev import dev
 from corekit.cli.jobs import jobs
 from corekit.cli.keyring import keyring
@@ -20,7 +20,7 @@ from corekit.cli.migrate import migrate
 from corekit.cli.options import PortInUse
 from corekit.cli.plugins import Commands
 from corekit.cli.serve import serve, worker
-from corekit.errors import ConfigError, DecryptFailed, PluginError, SchemaError
+from corekit.errors import ConfigError, DecryptFailed, PluginError, SchemaError, WorkersFailed
 
 _EXIT: Mapping[type[Exception], int] = {
     ConfigError: 2,
@@ -29,6 +29,7 @@ _EXIT: Mapping[type[Exception], int] = {
     PortInUse: 2,
     SchemaError: 3,
     DBAPIError: 3,
+    WorkersFailed: 4,
 }
 
 
@@ -37,11 +38,12 @@ _EXIT: Mapping[type[Exception], int] = {
 def cli() -> None:
     """Run and look after a corekit server.
 
-    Exit codes: 2 usage, configuration or port; 3 database or schema state.
+    Exit codes: 2 usage, configuration or port; 3 database or schema state; 4 no
+    worker process stays up.
     """
 
 
-for command in (serve, worker, migrate, jobs, audit, mail, keyring, plugins, config, openapi, dev):
+for command in (serve, worker, migrate, jobs, audit, mail, keyring, plugins, config, openapi, asyncapi, dev):
     cli.add_command(command)
 
 

@@ -31,11 +31,11 @@ def configuration(command: Callable[P, R]) -> Callable[P, R]:
 
 def load(path: Path | None, env: str | None, database: str | None, data_dir: Path | None, **tables: Any) -> Config:
     """Read the configuration, with the command line as its last layer."""
-    overrides: dict[str, dict[str, Any]] = {name: values for name, values in tables.items() if values}
+    overrides: dict[str, dict[str, Any]] = {name: dict(values) for name, values in tables.items() if values}
     if database is not None:
         overrides["database"] = {"url": database}
     if data_dir is not None:
-        overrides["kit"] = {"data_dir": str(data_dir)}
+        overrides.setdefault("kit", {})["data_dir"] = str(data_dir)
     return Config.load(path, env, overrides=overrides)
 
 

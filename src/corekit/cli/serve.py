@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,19 +16,24 @@ from corekit.cli.options import PortInUse, configuration, load, run
 from corekit.data import Base
 from corekit.data.pii import marked
 from corekit.errors import ConfigError
-from corekit.kit import Corekit
+from corekit.jobs import JobSettings
+from corekit.kit import WORKERS_MAX, Corekit, KitSettings
 from corekit.settings import Config
 from corekit.watch import LogSettings, configure_logs, get_logger
+
+STOP_WITHIN = 20.0  # seconds for open requests and for the kit's end, after the drain and beside running jobs
 
 
 @click.command()
 @click.option("--host", help="Address to listen on [127.0.0.1].")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 picks a free one [8000].")
+@click.option("--workers", type=click.IntRange(1, WORKERS_MAX), help="Processes that share the port [1].")
 @click.option("--worker/--no-worker", default=None, help="Run jobs in this process too [yes].")
 @configuration
 def serve(
     host: str | None,
     port: int | None,
+    workers: int | None,
     worker: bool | None,
     path: Path | None,
     env: str | None,
@@ -35,12 +43,23 @@ def serve(
     """Serve the enabled plugins over HTTP and WebSocket until SIGTERM.
 
     Without any option: on http://127.0.0.1:8000, with everything in one SQLite file below ./var.
+
+    Several --workers need a bus that joins them: PostgreSQL's own, Redis or NATS. One that dies is replaced; SIGHUP
+    replaces one after the other, and each new one reads its configuration anew.
     """
+    from corekit.web.worker import Place  # noqa: PLC0415  # HTTP is an extra; the other commands work without
+
+    place = Place.given()
     web = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     jobs = {} if worker is None else {"worker": worker}
-    config = load(path, env, database, data_dir, web=web, jobs=jobs)
+    kit: dict[str, Any] = {} if workers is None else {"workers": workers}
+    if place is not None:
+        kit = {"workers": place.count} | ({} if place.first else {"migrate": False})
+    config = load(path, env, database, data_dir, web=web, jobs=jobs, kit=kit)
     _logs(config)
-    run(_serve(Corekit.load(config)))
+    if place is None and (count := config.table("kit", KitSettings).workers) > 1:
+        sys.exit(run(_supervise(config, count)))
+    run(_serve(Corekit.load(config), place))
 
 
 @click.command()
@@ -49,27 +68,40 @@ def worker(path: Path | None, env: str | None, database: str | None, data_dir: P
     """Run jobs only, beside one or more `corekit serve --no-worker` on the same PostgreSQL."""
     config = load(path, env, database, data_dir, jobs={"worker": True})
     _logs(config)
-    kit = Corekit.load(config)
+    kit = Corekit.load(config, alone=False)
     if kit.database.dialect == "sqlite":
         raise ConfigError("a worker of its own needs PostgreSQL; on SQLite `corekit serve` runs the jobs itself")
-    if any(plugin.name == "realtime" for plugin in kit.plugins):
-        click.echo("note: what listeners publish here reaches no socket of another process", err=True)
     run(_work(kit))
 
 
-async def _serve(kit: Corekit) -> None:
-    from corekit.web import WebSettings, create_app  # noqa: PLC0415  # HTTP is an extra; the other commands work without
+async def _serve(kit: Corekit, place: Any) -> None:
+    """Serve in this process; where it has the `Place` of a worker, on the socket that its supervisor reserved."""
+    from corekit.web import WebSettings, create_app  # noqa: PLC0415  # HTTP is an extra, as above
     from corekit.web.uvicorn import Server, server_config  # noqa: PLC0415
 
     settings = kit.config.table("web", WebSettings)
-    with _reserve(settings.host, settings.port) as listener:
+    with _reserve(settings.host, settings.port) if place is None else place.listening_socket() as listener:
         async with kit:
             app = create_app(kit, lifespan=False)
             server = Server(server_config(app), drain=lambda: kit.drain(settings.drain))
             _open(listener)  # a kit that refuses to start has never listened
-            _announce(kit, listener.getsockname(), docs=settings.openapi)
-            await server.serve(sockets=[listener])
+            if place is None or place.first:
+                _announce(kit, listener.getsockname(), docs=settings.openapi)
+            await (server.serve([listener]) if place is None else place.serve(server, listener, kit.health))
     get_logger("corekit.serve").info("stopped")
+
+
+async def _supervise(config: Config, count: int) -> int:
+    """Look after processes that do what this one was told to; return the exit code."""
+    from corekit.web import WebSettings  # noqa: PLC0415  # HTTP is an extra, as above
+    from corekit.web.supervisor import Supervisor  # noqa: PLC0415
+
+    if os.name != "posix":
+        raise ConfigError("several workers need a system that hands sockets on to them, which Windows does not")
+    web, jobs = config.table("web", WebSettings), config.table("jobs", JobSettings)
+    with _reserve(web.host, web.port) as listener:
+        command = [sys.executable, *sys.orig_argv[1:]]
+        return await Supervisor(command, listener, count, patience=web.drain + jobs.stop + STOP_WITHIN).run()
 
 
 async def _work(kit: Corekit) -> None:

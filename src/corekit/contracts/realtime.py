@@ -22,7 +22,10 @@ class Publication(msgspec.Struct, frozen=True):
 
 
 class Namespace(msgspec.Struct, frozen=True):
-    """A family of channels, `<name>:<TypeID with this prefix>`, and what clients may do there."""
+    """A family of channels, `<name>:<TypeID with this prefix>`, and what clients may do there.
+
+    `about` and `carries`, the types of what is published (none: any JSON), are for the description.
+    """
 
     name: str
     prefix: str
@@ -33,6 +36,8 @@ class Namespace(msgspec.Struct, frozen=True):
     join_leave_max: int = 100
     history: bool = True
     ttl: int = 0
+    about: str = ""
+    carries: tuple[type, ...] = ()
 
 
 class ChannelLog(Protocol):
@@ -100,11 +105,16 @@ class SubscribeRequest(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A subscription that is allowed."""
+    """A subscription that is allowed.
+
+    `replay` says that nothing in the channel's log is hidden from this subscriber: a cache beside the log that knows no
+    policies, as Centrifugo's, may then give them what they missed. The log itself is always read as the subscriber.
+    """
 
     expires_at: datetime | None = None
     info: Any = None
     join_leave: bool = True
+    replay: bool = False
 
 
 class PublishRequest(msgspec.Struct, frozen=True):
@@ -150,6 +160,23 @@ def method_of(function: Any) -> tuple[str, bool] | None:
     return mark
 
 
+class MethodSurface(msgspec.Struct, frozen=True):
+    """An RPC method as its callers see it: the types of what goes in and comes out."""
+
+    name: str
+    about: str
+    request: Any
+    answer: Any
+
+
+class Surface(msgspec.Struct, frozen=True):
+    """What clients may hear and call at a path; with each namespace comes whether it is recoverable."""
+
+    path: str
+    namespaces: tuple[tuple[Namespace, bool], ...]
+    methods: tuple[MethodSurface, ...]
+
+
 class Realtime(Protocol):
     """Tell connected clients. Users are UUIDs here; what leaves the process says `usr_…`."""
 
@@ -183,4 +210,8 @@ class Realtime(Protocol):
 
     async def online(self, users: Iterable[UUID]) -> dict[UUID, Online]:
         """Tell which of these users are connected."""
+        ...
+
+    def surface(self) -> Surface:
+        """Tell what has been added, for the description."""
         ...

@@ -7,6 +7,7 @@ from corekit.data.lanes import Batch, Lane, LaneSpec
 from corekit.data.options import DatabaseSettings, SqliteSettings
 from corekit.data.pii import PII
 from corekit.data.policy import Policy, Predicate, actor, current_tenant, has_permission
+from corekit.data.reads import Read, Row
 
 __all__ = [
     "PII",
@@ -23,6 +24,8 @@ __all__ = [
     "LaneSpec",
     "Policy",
     "Predicate",
+    "Read",
+    "Row",
     "Sealed",
     "SqliteSettings",
     "Work",

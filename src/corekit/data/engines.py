@@ -1,25 +1,25 @@
 """Connections: what a unit of work borrows, from which pool, and SQLite's single writing slot."""
 
 import asyncio
-import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
-import msgspec
-from sqlalchemy import Connection, event
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.util import await_only
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.util import await_only, greenlet_spawn
 
-from corekit.data import one_hop, policy_postgresql, policy_sqlite
+from corekit.data import pools
+from corekit.data.crypto.columns import KEYS, Keys
 from corekit.data.ending import to_the_end
-from corekit.data.options import DatabaseSettings, database_url, pragmas, prepare_file, server_settings
+from corekit.data.options import DatabaseSettings, database_url, prepare_file
 from corekit.data.policy import Identity, Policy
+from corekit.data.reads import Read, Row, lend
 from corekit.data.slot import HoldLimit, WritingSlot
 from corekit.errors import InsideContext, PluginError, ReadonlyContext
 from corekit.watch.logs import get_logger
 
+T = TypeVar("T")
 Rights = Literal["app", "service"]
 
 
@@ -143,6 +143,12 @@ class Database:
         self.carried: dict[str, Any] = {}  # by each session, in its `info`: what opens encrypted columns
 
     @property
+    def keys(self) -> Keys:
+        """What opens encrypted columns."""
+        keys: Keys = self.carried[KEYS]
+        return keys
+
+    @property
     def path(self) -> Path:
         """The SQLite file."""
         return Path(self.url.database or "")
@@ -183,9 +189,17 @@ class Database:
 
         `task` (this one, unless told otherwise) is cancelled where the work holds SQLite's writing slot for too long.
         """
-        if not self._engines:
-            raise PluginError("the kit is not started: use `async with kit`, or give its lifespan to the application")
-        return Work(self, self._engines[rights, readonly], readonly=readonly, identity=identity, task=task)
+        engine = self._pool(rights, readonly=readonly)
+        return Work(self, engine, readonly=readonly, identity=identity, task=task)
+
+    async def read(self, read: Read, values: Mapping[str, Any], *, identity: Identity, rights: Rights) -> list[Row]:
+        """Run a hot read as somebody."""
+        return await greenlet_spawn(read.run, self._pool(rights, readonly=True).sync_engine, identity, values)
+
+    async def lend(self, sql: str, ask: Callable[[Any], Awaitable[T]]) -> T:
+        """Lend a connection with service rights to what talks to the driver itself; `sql` is for errors."""
+        self.demand_free("a statement of its own")
+        return await greenlet_spawn(lend, self.engine().sync_engine, sql, ask)
 
     def engine(self, rights: Rights = "service") -> AsyncEngine:
         """Return a writing engine."""
@@ -230,68 +244,15 @@ class Database:
         for waker in self._wakers:
             waker()
 
+    def _pool(self, rights: Rights, *, readonly: bool) -> AsyncEngine:
+        if not self._engines:
+            raise PluginError("the kit is not started: use `async with kit`, or give its lifespan to the application")
+        return self._engines[rights, readonly]
+
     def _make_engine(self, rights: Rights, *, readonly: bool) -> AsyncEngine:
-        if self.dialect == "postgresql":
-            return self._postgresql(rights, readonly=readonly)
-        size = self.settings.sqlite.readers if readonly and rights == "app" else 1
-        engine = create_async_engine(
-            self.url,
-            pool_size=size,
-            max_overflow=0,
-            pool_timeout=30,
-            hide_parameters=True,
-            connect_args={"factory": SqliteConnection, "async_creator_fn": one_hop.connect},
-        )
-
-        @event.listens_for(engine.sync_engine, "connect")
-        def connect(connection: Any, _: object) -> None:
-            connection.isolation_level = None  # corekit says BEGIN itself
-            for statement in pragmas(self.settings.sqlite, readonly=readonly and rights == "service"):
-                cursor = connection.cursor()
-                cursor.execute(statement)
-                cursor.close()
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def begin(connection: Connection) -> None:
-            work = connection.get_execution_options().get("corekit_work")
-            if work is not None and not readonly:
-                work.take_slot()
-            driver: Any = connection.connection.driver_connection
-            driver.begin("BEGIN" if readonly else "BEGIN IMMEDIATE")
-
-        if rights == "app":
-            policy_sqlite.police(engine.sync_engine, self.policies, readonly=readonly)
-        return engine
-
-    def _postgresql(self, rights: Rights, *, readonly: bool) -> AsyncEngine:
+        if self.dialect == "sqlite":
+            return pools.sqlite(self.url, self.settings, self.policies, policed=rights == "app", readonly=readonly)
         if readonly:
             engine = self._engines[rights, False]
             return engine if rights == "app" else engine.execution_options(postgresql_readonly=True)
-        url = database_url(self.settings.service_url) if rights == "service" and self.settings.service_url else self.url
-        engine = create_async_engine(
-            url,
-            isolation_level="AUTOCOMMIT" if rights == "app" else None,  # corekit says BEGIN itself
-            pool_size=self.settings.pool if rights == "app" else 4,
-            max_overflow=0,
-            pool_timeout=5,
-            hide_parameters=True,  # an error's text reaches logs and `last_error`; parameters are people's data
-            connect_args={"server_settings": server_settings(self.settings)},
-            json_serializer=lambda value: msgspec.json.encode(value).decode(),  # as on SQLite
-            json_deserializer=msgspec.json.decode,
-        )
-        if rights == "app":
-            policy_postgresql.police(engine.sync_engine)
-        return engine
-
-
-class SqliteConnection(sqlite3.Connection):
-    """Rolls back before it closes.
-
-    A cursor that some traceback still holds keeps a closed connection alive, and with it the lock of its transaction:
-    nobody could write until the garbage collector came.
-    """
-
-    def close(self) -> None:
-        if self.in_transaction:
-            self.rollback()
-        super().close()
+        return pools.postgresql(self.url, self.settings, policed=rights == "app")

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from corekit.data.engines import Database, SqliteConnection
+from corekit.data.engines import Database
+from corekit.data.one_hop import RollingBack
 from corekit.data.options import database_url, pragmas, server_settings
 from corekit.errors import SchemaError
 
@@ -100,7 +101,7 @@ def _postgresql(database: Database) -> AsyncEngine:
 
 def _sqlite(database: Database) -> AsyncEngine:
     engine = create_async_engine(
-        database.url, poolclass=NullPool, hide_parameters=True, connect_args={"factory": SqliteConnection}
+        database.url, poolclass=NullPool, hide_parameters=True, connect_args={"factory": RollingBack}
     )
 
     @event.listens_for(engine.sync_engine, "connect")

@@ -133,6 +133,19 @@ class OneHopCursor:
         await self._connection.visit(run)
 
 
+class RollingBack(sqlite3.Connection):
+    """Rolls back before it closes.
+
+    A cursor that some traceback still holds keeps a closed connection alive, and with it the lock of its transaction:
+    nobody could write until the garbage collector came.
+    """
+
+    def close(self) -> None:
+        if self.in_transaction:
+            self.rollback()
+        super().close()
+
+
 def connect(path: str, **options: Any) -> OneHopConnection:
     """Make a connection as `aiosqlite.connect` does."""
     return OneHopConnection(lambda: sqlite3.connect(path, **options))

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from corekit.data.base import Base
 from corekit.data.crypto.columns import SYSTEM, Opens, keys_of
 from corekit.data.crypto.keyring import Keyring
-from corekit.data.crypto.keys import SIZE, Key, key_id, to_bytes, to_text
+from corekit.data.crypto.keys import SIZE, Key, Sealed, key_id, to_bytes, to_text
 from corekit.data.pii import PII
 from corekit.data.policy import Policy
 from corekit.errors import DecryptFailed, Forbidden
@@ -67,13 +67,15 @@ class DataKeys:
         """Return the key that a text names: a person's, the system's, or one of the keyring itself."""
         if not name.startswith("@"):
             return self.keyring
-        try:
-            subject = SYSTEM if name == _SYSTEM_NAME else UUID(bytes=to_bytes(name[1:]))
-        except ValueError:
-            raise DecryptFailed(f"{place} does not open: it names no key") from None
+        subject = _subject(name, place)
         if key := self._known(session, subject) or self._read(session, [subject]).get(subject):
             return key
         raise DecryptFailed(f"{place} cannot be opened any more: the key that it was sealed with is deleted")
+
+    def known(self, sealed: Sealed) -> Opens | None:
+        """Return the key that a text names, where it is the keyring's or in memory."""
+        name = key_id(sealed.text, "")
+        return self._kept_of(_subject(name, "")) if name.startswith("@") else self.keyring
 
     def make(self, session: Session, subject: UUID) -> Key:
         """Return the key to seal with; made where there is none, in the session's transaction."""
@@ -101,8 +103,11 @@ class DataKeys:
         self._kept.pop(subject, None)
 
     def _known(self, session: Session, subject: UUID) -> Key | None:
+        return None if subject in session.info.get(_MADE, ()) else self._kept_of(subject)
+
+    def _kept_of(self, subject: UUID) -> Key | None:
         until, key = self._kept.get(subject, (0.0, None))
-        if key is None or subject in session.info.get(_MADE, ()):
+        if key is None:
             return None
         if subject != SYSTEM and until < time.monotonic():
             del self._kept[subject]
@@ -180,6 +185,13 @@ async def shred(ctx: Unit, subject: UUID) -> bool:
     ctx.on_commit(forget)
     statement = delete(DekRow).where(DekRow.subject == subject).returning(DekRow.subject)
     return (await ctx.session.execute(statement.execution_options(synchronize_session=False))).first() is not None
+
+
+def _subject(name: str, place: str) -> UUID:
+    try:
+        return SYSTEM if name == _SYSTEM_NAME else UUID(bytes=to_bytes(name[1:]))
+    except ValueError:
+        raise DecryptFailed(f"{place} does not open: it names no key") from None
 
 
 def wrap_place(subject: UUID) -> str:

@@ -49,6 +49,11 @@ class current_tenant(FunctionElement[UUID]):  # noqa: N801
     inherit_cache = True
 
 
+class _SameTenant(FunctionElement[bool]):
+    type = Boolean()
+    inherit_cache = True
+
+
 class has_permission(FunctionElement[bool]):  # noqa: N801
     """In a policy: whether who acts has this permission, as in `has_permission("payments:payment:read")`."""
 
@@ -143,7 +148,7 @@ class Policy:
         self._demand_bound(said)
         if _TENANT not in self.table.c:
             return said
-        return and_(literal_column(f"{row}.{_TENANT}", Id()).is_not_distinct_from(current_tenant()), said)
+        return and_(_SameTenant(literal_column(f"{row}.{_TENANT}", Id())), said)
 
     def predicates(self) -> set[Predicate]:
         """Return the predicates that its rules ask."""
@@ -248,6 +253,22 @@ def _(_element: current_tenant, _compiler: Any, **_kw: Any) -> str:
 @compiles(current_tenant, "postgresql")
 def _(_element: current_tenant, _compiler: Any, **_kw: Any) -> str:
     return _setting("tenant", "::uuid")
+
+
+@compiles(_SameTenant, "sqlite")
+def _(element: _SameTenant, compiler: Any, **kw: Any) -> str:
+    return f"{compiler.process(element.clauses, **kw)} IS corekit_tenant()"
+
+
+@compiles(_SameTenant, "postgresql")
+def _(element: _SameTenant, compiler: Any, **kw: Any) -> str:
+    """Compare as IS NOT DISTINCT FROM does, in a form of which PostgreSQL's planner expects that nearly all rows pass.
+
+    Of IS NOT DISTINCT FROM it expects that none do where the column holds nothing but NULL; then it reads and sorts a
+    whole conversation where its newest 50 rows were asked for. Neither form can use an index.
+    """
+    row, mine = compiler.process(element.clauses, **kw), compiler.process(current_tenant(), **kw)
+    return f"CASE WHEN {row} IS NULL THEN ({mine} IS NULL)::int ELSE ({row} = {mine})::int END <> 0"
 
 
 @compiles(has_permission, "sqlite")

@@ -13,7 +13,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Engine, event, false, true
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from corekit.data.policy import Action, Identity, Policy, render
 
@@ -141,7 +141,7 @@ def police(engine: Engine, policies: Sequence[Policy], *, readonly: bool) -> Non
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         work = connection.get_execution_options().get("corekit_work")
-        connection.info[_INFO].identity = None if work is None else work.identity
+        identify(connection.connection, None if work is None else work.identity)
 
     @event.listens_for(engine, "before_cursor_execute", retval=True)
     def before(connection: Connection, _: Any, statement: str, parameters: Any, *_rest: Any) -> tuple[str, Any]:
@@ -160,6 +160,12 @@ def police(engine: Engine, policies: Sequence[Policy], *, readonly: bool) -> Non
     def checkin(_: Any, record: ConnectionPoolEntry) -> None:
         if _INFO in record.info:  # otherwise it could not be opened
             record.info[_INFO].identity = None
+
+
+def identify(connection: PoolProxiedConnection, identity: Identity | None) -> None:
+    """Say whose statements a borrowed connection runs, where it is policed; when it goes back it is nobody's."""
+    if (policed := connection.info.get(_INFO)) is not None:
+        policed.identity = identity
 
 
 def statements(policy: Policy, mark: str) -> list[str]:

@@ -1,7 +1,17 @@
-"""Guards of the whole kit: rate limits, and the audit log."""
+"""Guards of the whole kit: rate limits, idempotency keys, and the audit log."""
 
 from corekit.guard.audit import PURPOSE as AUDIT_PURPOSE
 from corekit.guard.audit import AuditSettings, AuditUpkeep, SqlAudit
+from corekit.guard.idempotency import PURPOSE as IDEMPOTENCY_PURPOSE
+from corekit.guard.idempotency import (
+    Claim,
+    Idempotency,
+    IdempotencyKey,
+    IdempotencySettings,
+    IdempotencyUpkeep,
+    Replay,
+    Reply,
+)
 from corekit.guard.limits import (
     PURPOSE,
     Decision,
@@ -18,14 +28,22 @@ from corekit.guard.limits import (
 
 __all__ = [
     "AUDIT_PURPOSE",
+    "IDEMPOTENCY_PURPOSE",
     "PURPOSE",
     "AuditSettings",
     "AuditUpkeep",
+    "Claim",
     "Decision",
+    "Idempotency",
+    "IdempotencyKey",
+    "IdempotencySettings",
+    "IdempotencyUpkeep",
     "LimitSettings",
     "Limits",
     "MemoryLimits",
     "RedisLimits",
+    "Replay",
+    "Reply",
     "Rule",
     "SqlAudit",
     "SqlLimits",

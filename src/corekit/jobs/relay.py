@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select
+from sqlalchemy import CursorResult, Executable, bindparam, delete, exists, func, or_, select
 
 from corekit.context import Context
-from corekit.data.base import table_of
+from corekit.data.base import Instant, table_of
 from corekit.data.outbox import ListenerRow, OutboxRow
 from corekit.jobs.engine import PATIENCE, Job, JobEngine
 from corekit.jobs.listeners import Listeners
@@ -26,36 +26,36 @@ class Relay:
         self._engine = engine
         self._listeners = listeners
         self._known = known
-
-    async def waiting(self, ctx: Context) -> bool:
-        """Tell whether there is anything to move: reads only."""
-        any_row = select(exists(select(1).where(self._mine(ctx))))
-        return bool((await (await ctx.session.connection()).execute(any_row)).scalar())
-
-    async def move(self, ctx: Context) -> int:
-        """Move one batch, oldest first; return how many rows it had."""
+        # Built once: building a statement costs more than running it.
+        early = TABLE.c.created_at < bindparam("patience", type_=Instant())
+        mine = or_(TABLE.c.tag.in_(sorted(known)), TABLE.c.tag.in_(select(ListenerRow.tag)), early)
+        self._waiting = select(exists(select(1).where(mine)))
         oldest = (
             select(TABLE.c.id)
-            .where(self._mine(ctx))
+            .where(mine)
             .order_by(TABLE.c.id)
             .limit(BATCH)
             .with_for_update(skip_locked=True)
             .cte("oldest")  # never a sub-select: PostgreSQL may run one again and take more than the limit
         )
-        taken = delete(TABLE).where(TABLE.c.id.in_(select(oldest.c.id))).returning(TABLE)
-        rows: Sequence[Any] = (await (await ctx.session.connection()).execute(taken)).all()
+        self._take = delete(TABLE).where(TABLE.c.id.in_(select(oldest.c.id))).returning(TABLE)
+
+    async def waiting(self, ctx: Context) -> bool:
+        """Tell whether there is anything to move: reads only."""
+        return bool((await self._run(ctx, self._waiting)).scalar())
+
+    async def move(self, ctx: Context) -> int:
+        """Move one batch, oldest first; return how many rows it had."""
+        rows: Sequence[Any] = (await self._run(ctx, self._take)).all()
         # Read after the rows were taken: who listened before they were committed is in it.
         listeners = await self._listeners.by_tag(ctx) if any(row.kind == "event" for row in rows) else {}
         jobs = [job for row in sorted(rows, key=lambda row: row.id) for job in self._jobs(row, listeners)]
         await self._engine.put(ctx, jobs)
         return len(rows)
 
-    def _mine(self, ctx: Context) -> ColumnElement[bool]:
-        return or_(
-            TABLE.c.tag.in_(self._known),
-            TABLE.c.tag.in_(select(ListenerRow.tag)),
-            TABLE.c.created_at < ctx.now() - PATIENCE,
-        )
+    @staticmethod
+    async def _run(ctx: Context, statement: Executable) -> CursorResult[Any]:
+        return await (await ctx.session.connection()).execute(statement, {"patience": ctx.now() - PATIENCE})
 
     def _jobs(self, row: Any, listeners: Mapping[str, list[str]]) -> Iterator[Job]:
         if row.kind == "event":

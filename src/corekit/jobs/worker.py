@@ -38,6 +38,7 @@ class Worker:
         self._running: dict[asyncio.Task[None], Job] = {}
         self._over: list[Job] = []  # run, without effects, and still to be ended
         self._alone = False  # what runs killed its worker before: nothing else is claimed meanwhile
+        self._told = False  # whether a commit woke
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
         self._claiming: asyncio.Task[None]
@@ -52,7 +53,8 @@ class Worker:
         self._renewing = asyncio.create_task(self._forever(self._heartbeat, draining=True), name="corekit-heartbeat")
 
     def wake(self) -> None:
-        """Look at once."""
+        """Work at once: a commit left something."""
+        self._told = True
         self._woken.set()
 
     async def stop(self) -> None:
@@ -83,8 +85,9 @@ class Worker:
 
     async def _work(self) -> None:
         """Move, end and claim what there is, then wait to be woken."""
+        told, self._told = self._told, False
         self._woken.clear()
-        moved, claimed = await self._step()
+        moved, claimed = await self._step() if told or await self._look() else (0, [])
         for job in claimed:
             task = asyncio.create_task(self._runner.run(job), name=f"job {job.listener}")
             self._running[task] = job
@@ -96,30 +99,35 @@ class Worker:
                 await asyncio.wait_for(self._woken.wait(), self._settings.poll)
 
     async def _step(self) -> tuple[int, list[Job]]:
-        outbox, waiting = await self._look()
+        """Do it in one context; a commit that woke says that there is something, so nothing is looked at before."""
         over, self._over = self._over, []
         now = self._kit.clock.now()
         scheduled = self._schedules.is_due(now)
-        wanted = self._wanted(waiting)
-        if not (outbox or over or scheduled or wanted or self._listeners.is_stale(now)):
-            return 0, []
         try:
             async with system(self._kit).begin() as ctx:
                 await self._engine.finish_all(ctx, over)
                 await self._keep_up(ctx, scheduled=scheduled)
-                moved = await self._relay.move(ctx) if outbox or scheduled else 0
-                claimed = await self._claim(ctx, wanted or (self._free() if moved else 0), waiting)
+                moved = await self._relay.move(ctx)
+                waiting = await self._engine.waiting(ctx, self._held())
+                claimed = await self._claim(ctx, self._wanted(waiting), waiting)
         except BaseException:
             self._over += over
             raise
-        self._alone = bool(claimed) and waiting.suspects
+        if claimed or not self._running:
+            self._alone = bool(claimed) and waiting.suspects
         if scheduled:
             self._schedules.asked(now)
         return moved, claimed
 
-    async def _look(self) -> tuple[bool, Waiting]:
+    async def _look(self) -> bool:
+        """Tell whether there is anything to do, without waiting for whoever writes."""
+        now = self._kit.clock.now()
+        if self._over or self._schedules.is_due(now) or self._listeners.is_stale(now):
+            return True
         async with system(self._kit).begin(readonly=True) as ctx:
-            return await self._relay.waiting(ctx), await self._engine.waiting(ctx, self._held())
+            if await self._relay.waiting(ctx):
+                return True
+            return self._wanted(await self._engine.waiting(ctx, self._held())) > 0
 
     async def _keep_up(self, ctx: Context, *, scheduled: bool) -> None:
         if self._listeners.is_stale(ctx.now()):
@@ -128,9 +136,9 @@ class Worker:
             await self._schedules.ask(ctx)
 
     def _wanted(self, waiting: Waiting) -> int:
-        """Count how many jobs to claim: a suspect waits until nothing else runs, and then runs alone."""
+        """Count how many jobs to claim: a suspect waits until nothing else runs or is to be ended, then runs alone."""
         if waiting.suspects:
-            return 0 if self._running else 1
+            return 0 if self._held() else 1
         return self._free() if waiting.due or waiting.expired else 0
 
     def _free(self) -> int:
@@ -139,7 +147,7 @@ class Worker:
         return free if not self._running or (free >= self._settings.concurrency / 2 and not self._alone) else 0
 
     async def _claim(self, ctx: Context, wanted: int, waiting: Waiting) -> list[Job]:
-        if not wanted or (waiting.suspects and self._running):
+        if not wanted:
             return []
         return await self._engine.claim(ctx, wanted, waiting, self._held())
 

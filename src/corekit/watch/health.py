@@ -12,6 +12,7 @@ from corekit.watch.logs import get_logger
 State = Literal["ok", "degraded", "down"]
 TIMEOUT = 1.0  # seconds one check may take
 FRESH = 1.0  # seconds its answer is kept
+AGAIN = 0.05  # seconds between two looks at what is still coming up
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -50,11 +51,22 @@ class Health:
         states = await self.states()
         return not self.draining and "down" not in states.values(), states
 
+    async def wait(self, seconds: float) -> bool:
+        """Wait at a start, so long at most, for all that is required; tell whether traffic may come."""
+        required = [check for check in self._checks if check.required]
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if "down" not in await asyncio.gather(*(self._ask(check, quiet=True) for check in required)):
+                break
+            await asyncio.sleep(AGAIN)
+        return (await self.ready())[0]
+
     @staticmethod
-    async def _ask(check: Check) -> State:
+    async def _ask(check: Check, *, quiet: bool = False) -> State:
         try:
             await asyncio.wait_for(check.probe(), TIMEOUT)
         except Exception as error:  # noqa: BLE001  # whatever a probe raises means the same
-            get_logger("corekit.watch").warning("check_failed", check=check.name, error=type(error).__name__)
+            if not quiet:
+                get_logger("corekit.watch").warning("check_failed", check=check.name, error=type(error).__name__)
             return "down" if check.required else "degraded"
         return "ok"

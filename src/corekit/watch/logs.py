@@ -19,13 +19,14 @@ ALLOWED = frozenset([
     "actor", "tenant", "plugin", "plugins", "job", "listener", "attempts", "tag", "check", "message_id",
     "method", "route", "status", "duration_ms", "code", "reason", "error",
     "channel_namespace", "client_name", "connections", "count", "size", "seconds",
-    "database", "env", "host", "port", "url", "version", "revision", "signal",
+    "database", "env", "host", "port", "url", "version", "revision", "signal", "worker",
 ])
 # fmt: on
 DENIED = frozenset(["password", "token", "authorization", "otp", "secret", "card", "vpa", "email", "phone", "message"])
 _PATTERNS = (
     (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "[address]"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*|\bck_svc_\w+"), "[token]"),
+    (re.compile(r"(?<![\w-])(?=[a-zA-Z_-]*\d)[\w-]{40,}(?![\w-])"), "[secret]"),  # longer than any id, with a digit
     (re.compile(r"(?<![\w-])\+?\d[\d ]{8,}\d(?![\w-])"), "[number]"),
 )
 

@@ -4,6 +4,19 @@ from corekit.web.app import CorekitPlugin, asgi, create_app
 from corekit.web.beside import beside
 from corekit.web.dependencies import Ctx, Who
 from corekit.web.guards import public, requires
+from corekit.web.idempotency import Key, idempotent
 from corekit.web.settings import WebSettings
 
-__all__ = ["CorekitPlugin", "Ctx", "WebSettings", "Who", "asgi", "beside", "create_app", "public", "requires"]
+__all__ = [
+    "CorekitPlugin",
+    "Ctx",
+    "Key",
+    "WebSettings",
+    "Who",
+    "asgi",
+    "beside",
+    "create_app",
+    "idempotent",
+    "public",
+    "requires",
+]

@@ -11,21 +11,25 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import InitPlugin
 from litestar.router import Router
 
+from corekit.contracts.realtime import Realtime
 from corekit.kit import Corekit
+from corekit.web.asyncapi import AsyncDescription
 from corekit.web.dependencies import DEPENDENCIES
 from corekit.web.docs import DocsPage
 from corekit.web.health import probes
+from corekit.web.idempotency import StoredReplies
 from corekit.web.middleware import WhoAsks
 from corekit.web.openapi import Description
 from corekit.web.problems import HANDLERS
 from corekit.web.settings import WebSettings
 from corekit.web.types import App
 
-# What the Supabase clients send and read, besides the safe-listed headers.
+# What the Supabase clients send and read, besides the safe-listed headers, and what goes with idempotent requests.
 CORS_ALLOW = [
     "Accept",
     "Authorization",
     "Content-Type",
+    "Idempotency-Key",
     "X-Client-IP",
     "X-Client-Info",
     "X-JWT-AUD",
@@ -33,7 +37,15 @@ CORS_ALLOW = [
     "X-Supabase-Api-Version",
     "apikey",
 ]
-CORS_EXPOSE = ["X-Total-Count", "Link", "X-Supabase-Api-Version", "x-sb-error-code", "X-Request-Id", "Retry-After"]
+CORS_EXPOSE = [
+    "X-Total-Count",
+    "Link",
+    "X-Supabase-Api-Version",
+    "x-sb-error-code",
+    "X-Request-Id",
+    "Retry-After",
+    "Idempotent-Replayed",
+]
 
 
 class CorekitPlugin(InitPlugin):
@@ -49,7 +61,7 @@ class CorekitPlugin(InitPlugin):
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add middleware, dependencies, problem answers, routes and, unless told otherwise, the lifespan."""
         settings = self._kit.config.table("web", WebSettings)
-        app_config.middleware.insert(0, WhoAsks(self._kit, settings.trusted_proxies))
+        app_config.middleware[:0] = [WhoAsks(self._kit, settings.trusted_proxies), StoredReplies()]
         app_config.dependencies.update(DEPENDENCIES)
         app_config.exception_handlers = HANDLERS | dict(app_config.exception_handlers)
         if self._lifespan:
@@ -65,7 +77,7 @@ def create_app(kit: Corekit, *, lifespan: bool = True) -> Litestar:
     return Litestar(
         route_handlers=probes(kit, kit.health),
         plugins=[CorekitPlugin(kit, lifespan=lifespan)],
-        openapi_config=_openapi() if settings.openapi else None,
+        openapi_config=_openapi(kit) if settings.openapi else None,
         cors_config=_cors(settings.cors_origins) if settings.cors_origins else None,
         logging_config=None,
     )
@@ -79,12 +91,13 @@ def asgi(kit: Corekit) -> App:
     return cast("App", create_app(kit, lifespan=False))  # Litestar's own types are narrower than anybody's servers
 
 
-def _openapi() -> OpenAPIConfig:
+def _openapi(kit: Corekit) -> OpenAPIConfig:
+    realtime = any(Realtime in plugin.provides for plugin in kit.plugins)
     return OpenAPIConfig(
         title="corekit",
         version="1",
         path="/docs",
-        render_plugins=[DocsPage(), Description()],
+        render_plugins=[DocsPage(), Description(), *([AsyncDescription(kit)] if realtime else [])],
         components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
         security=[{"bearer": []}],
         use_handler_docstrings=True,

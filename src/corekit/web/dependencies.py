@@ -1,4 +1,4 @@
-"""What a route asks for: `ctx: Ctx` is opened for it, `caller: Who` is not."""
+"""What a route asks for: `ctx: Ctx` is opened for it, `caller: Who` is not; `idempotency_key: Key` its guard reads."""
 
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 
 from corekit.context import Caller, Context
+from corekit.web.idempotency import key_of
 from corekit.web.middleware import asker, task_of
 
 Ctx = NamedDependency[SkipValidation[Context]]
@@ -27,4 +28,8 @@ async def who(request: Request[Any, Any, Any]) -> Caller:
     return asker(request.scope)[0]
 
 
-DEPENDENCIES: Mapping[str, Provide] = {"ctx": Provide(open_context), "caller": Provide(who)}
+DEPENDENCIES: Mapping[str, Provide] = {
+    "ctx": Provide(open_context),
+    "caller": Provide(who),
+    "idempotency_key": Provide(key_of),
+}

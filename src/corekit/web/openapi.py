@@ -1,12 +1,15 @@
 """The OpenAPI document, made to say what the server does: problem documents, and which routes need no token."""
 
+from collections.abc import Callable
 from typing import Any
 
 from litestar import Litestar, Request
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.routes import HTTPRoute
 
 from corekit.web.guards import PUBLIC
+from corekit.web.idempotency import HEADER, is_idempotent
 
 _PROBLEM = {
     "description": "The input does not fit: a problem document (RFC 9457) whose pointer names the field",
@@ -26,11 +29,20 @@ _SCHEMA = {
 }
 
 
+_KEY = {
+    "name": HEADER,
+    "in": "header",
+    "required": True,
+    "description": "A new one for each intent, and the same with each repetition of its request; quoted or bare",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+
+
 def document(app: Litestar) -> dict[str, Any]:
     """Return the document of an application; Litestar's own says 400 where corekit answers 422."""
     schema: dict[str, Any] = app.openapi_schema.to_schema()
     schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _SCHEMA
-    public = _public(app)
+    public, keyed = _public(app), _where(app, is_idempotent)
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             responses = operation.get("responses", {})
@@ -38,17 +50,24 @@ def document(app: Litestar) -> dict[str, Any]:
                 responses["422"] = _PROBLEM
             if (path, method) in public:
                 operation.setdefault("security", [])
+            if (path, method) in keyed:
+                operation.setdefault("parameters", []).append(_KEY)
     return schema
 
 
 def _public(app: Litestar) -> set[tuple[str, str]]:
     """Find the (path, method) behind a guard that lets everybody in."""
+    return _where(app, lambda handler: any(hasattr(guard, PUBLIC) for guard in handler.resolve_guards()))
+
+
+def _where(app: Litestar, fits: Callable[[HTTPRouteHandler], bool]) -> set[tuple[str, str]]:
+    """Find the (path, method) of handlers."""
     return {
         (route.path_format, method.lower())
         for route in app.routes
         if isinstance(route, HTTPRoute)
         for method, (handler, _) in route.route_handler_map.items()
-        if any(hasattr(guard, PUBLIC) for guard in handler.resolve_guards())
+        if fits(handler)
     }
 
 

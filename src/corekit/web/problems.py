@@ -12,12 +12,15 @@ from litestar.serialization import decode_json
 
 from corekit.data.faults import is_away, is_refused
 from corekit.errors import PREFIX, Forbidden, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
+from corekit.guard.idempotency import Replay
 from corekit.values import choices, uuid7
 from corekit.watch.logs import get_logger
 
 _OURS: Mapping[int, type[Problem]] = {401: Unauthenticated, 404: NotFound, 413: TooLarge}
 _MEDIA_TYPE = "application/problem+json"
 _BODY = "data"  # the argument of a handler that holds the body
+REPLAYED = b"idempotent-replayed"
+_ECHO = re.compile(r"^(Invalid (?:enum )?value) .*", re.DOTALL)  # what was sent may be a secret, or a card's number
 _FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.+)`")
 
 
@@ -40,6 +43,14 @@ def on_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[by
             error=problem.slug,
         )
     return answer(problem, request_id(request))
+
+
+def on_replay(_: Request[Any, Any, Any], replay: Replay) -> Response[bytes]:
+    """Answer again what was answered under the key before, to the byte."""
+    headers = dict(replay.reply.headers)
+    media_type = headers.pop("content-type", "")
+    headers[REPLAYED.decode().title()] = "true"
+    return Response(replay.reply.body, status_code=replay.reply.status, media_type=media_type, headers=headers)
 
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -105,6 +116,7 @@ def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> Inv
     details = error.extra if isinstance(error.extra, list) else []
     first = details[0] if details and isinstance(details[0], dict) else {}
     key, message = str(first.get("key", "")), str(first.get("message", error.detail))
+    message = _ECHO.sub(r"\1", message)
     if first.get("source", "body") != "body":
         return Invalid(message, pointer=key or None)
     if message == f"'{_BODY}'":  # all that Litestar says of a body that is not there
@@ -120,6 +132,7 @@ def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> Inv
 
 HANDLERS: dict[int | type[Exception], Any] = {
     Problem: on_problem,
+    Replay: on_replay,
     HTTPException: on_http_exception,
     Exception: on_exception,
 }

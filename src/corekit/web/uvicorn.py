@@ -14,6 +14,8 @@ from corekit.watch.logs import get_logger
 
 EXTENSION = "corekit.transport"
 FRAME_MAX = 65_536  # bytes of one WebSocket message
+CLOSE = (b"connection", b"close")
+LEAVE = 1.0  # seconds in which clients hear that they have to come back over another connection
 
 
 class Protocol(WebSocketsSansIOProtocol):
@@ -48,7 +50,8 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
-        self._drain = drain
+        self.accepting = asyncio.Event()
+        self._shed = drain
         self._draining: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -56,6 +59,7 @@ class Server(uvicorn.Server):
         """Remember the loop: a signal arrives outside of it."""
         self._loop = asyncio.get_running_loop()
         await super().startup(*args, **kwargs)
+        self.accepting.set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # the form of a signal handler
         """Drain, or stop; the signal is not raised again afterwards, so that the kit stops in order."""
@@ -64,19 +68,41 @@ class Server(uvicorn.Server):
         else:
             self._loop.call_soon_threadsafe(self._on_signal, sig)
 
-    def _on_signal(self, number: int) -> None:
-        log = get_logger("corekit.serve")
-        if self._draining is None:
-            log.info("draining", signal=signal.Signals(number).name)
-            self._draining = asyncio.create_task(self._drain_then_exit(), name="corekit-drain")
-        else:
-            log.info("stopping_at_once", signal=signal.Signals(number).name)
-            self._draining.cancel()
-            self.should_exit = self.force_exit = True
+    def leave(self) -> None:
+        """Drain, and take no more connections, unless it drains already: others accept from the same socket.
 
-    async def _drain_then_exit(self) -> None:
+        Whoever has a connection learns with the next answer that it is the last one here.
+        """
+        if self._draining is not None:
+            return
+        for server in self.servers:
+            server.close()
+        self.config.encoded_headers.append(CLOSE)  # what is rendered anew each second
+        self.server_state.default_headers.append(CLOSE)
+        self.drain(pause=LEAVE)
+
+    def drain(self, *, pause: float = 0.0) -> None:
+        """Drain, then stop, at least `pause` seconds later; while it drains already, nothing."""
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain_then_exit(pause), name="corekit-drain")
+
+    def stop(self) -> None:
+        """Stop at once, whatever is under way."""
+        if self._draining is not None:
+            self._draining.cancel()
+        self.should_exit = self.force_exit = True
+
+    def _on_signal(self, number: int) -> None:
+        event = "draining" if self._draining is None else "stopping_at_once"
+        get_logger("corekit.serve").info(event, signal=signal.Signals(number).name)
+        if self._draining is None:
+            self.drain()
+        else:
+            self.stop()
+
+    async def _drain_then_exit(self, pause: float) -> None:
         try:
-            await self._drain()
+            await asyncio.gather(self._shed(), asyncio.sleep(pause))
         except Exception as error:  # noqa: BLE001  # whatever a plugin raises, the stop goes on
             get_logger("corekit.serve").exception("drain_failed", error=type(error).__name__)
         finally:

@@ -19,7 +19,7 @@ async def test_what_is_installed_is_written_down_with_each_revision(database: Da
     async with opened(database, tmp_path) as base:
         one = schema(base, notes=notes)
         await one.up()
-        assert await execute(base, query) == [("core", "", "core_0005"), ("notes", "2.0.0", "notes_0002")]
+        assert await execute(base, query) == [("core", "", "core_0006"), ("notes", "2.0.0", "notes_0002")]
         (stored,) = await execute(base, "SELECT revisions, updated_at FROM corekit_plugin WHERE name = 'notes'")
         assert re.sub(r"\W", "", str(stored[0])) == "notes_0001notes_0002expand"
         await one.up()
@@ -27,7 +27,7 @@ async def test_what_is_installed_is_written_down_with_each_revision(database: Da
         await one.down("notes_0001")
         assert (await execute(base, query))[1] == ("notes", "2.0.0", "notes_0001")
         await one.down("notes@base")
-        assert await execute(base, query) == [("core", "", "core_0005")]
+        assert await execute(base, query) == [("core", "", "core_0006")]
 
 
 async def test_a_revision_that_fails_leaves_a_true_record(database: DatabaseSettings, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ async def test_nobody_loses_the_ground_that_it_stands_on(database: DatabaseSetti
             await schema(base, polls=polls).status()
         await one.down("core_0001")
         assert {"notes_item", "polls_item", "votes_item"} < await tables(base)
-        assert (await one.status()).pending == ("core_0005",)
+        assert (await one.status()).pending == ("core_0006",)
         await one.up()
         for name in ("votes", "polls", "notes"):
             await one.down(f"{name}@base")

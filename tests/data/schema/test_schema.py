@@ -123,7 +123,7 @@ async def test_a_plugin_installed_later_adds_its_branch(database_url: str, tmp_p
         assert set((await small.schema.up()).branches) == {"core"}
     whole = made(database_url, tmp_path)
     async with whole.database:
-        assert "core_0005" not in (await whole.schema.status()).pending
+        assert "core_0006" not in (await whole.schema.status()).pending
         assert not (await whole.schema.up()).pending
 
 
@@ -146,7 +146,7 @@ async def test_pending_revisions_are_applied_in_dev_only(database: DatabaseSetti
     keys = {"active": "k", "keys": {"k": "A" * 43}, "index": "A" * 43}
     config = Config.load(environ={}, env="prod", overrides={"keyring": keys})
     prod = Corekit([], database=database, config=config, data_dir=tmp_path)
-    with pytest.raises(SchemaError, match="pending migrations: core_0005; run `corekit migrate up` first"):
+    with pytest.raises(SchemaError, match="pending migrations: core_0006; run `corekit migrate up` first"):
         await prod.__aenter__()
     async with Corekit([], database=database, data_dir=tmp_path):
         pass

@@ -20,6 +20,11 @@ from corekit.errors import SchemaError
 
 HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "migrations.md"
 Rows = dict[str, list[dict[str, Any]]]
+CHECKED = {  # what a CHECK demands of the columns of one row
+    ("payments_payment", "capture_pending"): 0,
+    ("payments_payment", "refund_pending"): 0,
+}
+EMPTY = {"payments_posting"}  # its two accounts are never the same, and there is one
 
 PARENT_AND_CHILD = Step(
     """
@@ -63,7 +68,7 @@ async def test_rows_survive_a_table_that_is_rebuilt_below_them(database: Databas
     """SQLite drops a column by making the table again: what refers to it must not go with the old one."""
     notes = write(tmp_path / "notes", "notes", PARENT_AND_CHILD, WIDEN, FILL, INDEX)
     async with opened(database, tmp_path) as base:
-        assert await walk(base, schema(base, notes=notes)) == 9
+        assert await walk(base, schema(base, notes=notes)) == 10
 
 
 async def test_the_how_to_tells_the_truth(database: DatabaseSettings, tmp_path: Path) -> None:
@@ -78,7 +83,7 @@ async def test_the_how_to_tells_the_truth(database: DatabaseSettings, tmp_path: 
     async with opened(database, tmp_path) as base:
         one = schema(base, chat=folder)
         assert lint(one.revisions) == []
-        assert await walk(base, one) == 7
+        assert await walk(base, one) == 8
         await one.down("chat_0001")
         if base.dialect == "sqlite":
             (made,) = await execute(base, "SELECT sql FROM sqlite_master WHERE name = 'chat_message'")
@@ -146,7 +151,7 @@ def _rows(connection: Connection) -> Rows:
 def _fill(connection: Connection) -> Rows:
     with transaction(connection):
         for table in _tables(connection):
-            if not connection.execute(select(table)).first():
+            if table.name not in EMPTY and not connection.execute(select(table)).first():
                 values = {column.name: _value(connection, column) for column in table.columns}
                 connection.execute(insert(table).values(values))
     return _rows(connection)
@@ -156,6 +161,8 @@ def _value(connection: Connection, column: Column[Any]) -> Any:
     """Make something of the column's type; a foreign key points at what is there."""
     for key in column.foreign_keys:
         return connection.execute(select(key.column)).scalars().first()
+    if (column.table.name, column.name) in CHECKED:
+        return CHECKED[column.table.name, column.name]
     kind = column.type.python_type
     made = {
         str: f"{column.name} of {column.table.name}",
@@ -184,4 +191,4 @@ async def test_a_rebuild_that_leaves_rows_pointing_nowhere_changes_nothing(tmp_p
         ):
             await one.up()
         assert await rows(base) == before
-        assert (await one.status()).pending == ("core_0005", "notes_0002")
+        assert (await one.status()).pending == ("core_0006", "notes_0002")

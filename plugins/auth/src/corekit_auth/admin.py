@@ -40,7 +40,7 @@ class Admin:
         row = await ctx.session.get(UserRow, user_id)
         if row is None:
             raise NoSuchUser
-        return user_object(row, await self._users.identities(ctx, user_id), await self._users.factors(ctx, user_id))
+        return user_object(row, *await self._users.ways(ctx, user_id))
 
     async def create_user(self, caller: Caller, draft: AccountDraft) -> UserObject:
         """Make an account with an address, a number, or both; nothing is sent to it.

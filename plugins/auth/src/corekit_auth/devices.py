@@ -1,13 +1,14 @@
 """Known devices: a network and a kind of client from which somebody has signed in before."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Insert, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from corekit.context import Client, Context
+from corekit.context import Caller, Client, Context
 from corekit.guard import prefix_key
 from corekit.values import uuid7
 from corekit_auth.models import KnownDeviceRow
@@ -16,7 +17,9 @@ from corekit_auth.settings import AuthSettings
 # The first that is named counts: every browser also names those that it is like.
 _FAMILIES = ("Edg", "OPR", "SamsungBrowser", "Firefox", "FxiOS", "CriOS", "Chrome", "Safari")
 _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
-_NOBODY = UUID(int=0)
+_SEEN = select(KnownDeviceRow.device_mac).where(
+    KnownDeviceRow.user_id == bindparam("user_id"), KnownDeviceRow.last_seen_at > bindparam("since")
+)
 
 
 class Devices:
@@ -25,42 +28,34 @@ class Devices:
     def __init__(self, settings: AuthSettings) -> None:
         self._life = timedelta(seconds=settings.known_device_life)
 
-    async def known(self, ctx: Context, user_id: UUID | None) -> bytes | None:
-        """Return the device of who calls, where that account knows it; an unknown account costs the same query."""
-        mac = self._mac(ctx)
-        if mac is None:
+    def mac(self, caller: Caller) -> bytes | None:
+        """Name the device of who calls; None for an embedder that tells no address."""
+        client = caller.client
+        if not client.address:
             return None
-        mine = select(KnownDeviceRow.id).where(
-            KnownDeviceRow.user_id == (user_id or _NOBODY),
-            KnownDeviceRow.device_mac == mac,
-            KnownDeviceRow.last_seen_at > ctx.now() - self._life,
-        )
-        return mac if await ctx.session.scalar(mine) is not None else None
+        return caller.kit.keyring.mac("auth.device", f"{prefix_key(client.address)}\n{family(client)}")
+
+    def since(self, now: datetime) -> datetime:
+        """Tell how long ago a device may have been seen last to be known still."""
+        return now - self._life
 
     async def remember(self, ctx: Context, user_id: UUID) -> bool:
         """Note that somebody signed in from here; tell whether it is a new device of an account that has others."""
-        mac = self._mac(ctx)
+        mac = self.mac(ctx.caller)
         if mac is None:
             return False
-        mine = select(KnownDeviceRow.device_mac).where(
-            KnownDeviceRow.user_id == user_id, KnownDeviceRow.last_seen_at > ctx.now() - self._life
-        )
-        before = set(await ctx.session.scalars(mine))
-        insert = postgresql.insert if ctx.kit.database.dialect == "postgresql" else sqlite.insert
-        row = {"id": uuid7(), "user_id": user_id, "device_mac": mac, "last_seen_at": ctx.now(), "created_at": ctx.now()}
-        seen = (
-            insert(KnownDeviceRow)
-            .values(row)
-            .on_conflict_do_update(index_elements=["user_id", "device_mac"], set_={"last_seen_at": ctx.now()})
-        )
-        await ctx.session.execute(seen, execution_options={"synchronize_session": False})
+        now = ctx.now()
+        before = set(await ctx.session.scalars(_SEEN, {"user_id": user_id, "since": self.since(now)}))
+        row = {"id": uuid7(), "user_id": user_id, "device_mac": mac, "last_seen_at": now, "created_at": now}
+        await (await ctx.session.connection()).execute(_remember(ctx.kit.database.dialect), row)
         return bool(before) and mac not in before
 
-    def _mac(self, ctx: Context) -> bytes | None:
-        client = ctx.caller.client
-        if not client.address:  # an embedder that tells none
-            return None
-        return ctx.kit.keyring.mac("auth.device", f"{prefix_key(client.address)}\n{family(client)}")
+
+@cache
+def _remember(dialect: str) -> Insert:
+    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(KnownDeviceRow)
+    again = {"last_seen_at": insert.excluded.last_seen_at}
+    return insert.on_conflict_do_update(index_elements=["user_id", "device_mac"], set_=again)
 
 
 def family(client: Client) -> str:

@@ -5,9 +5,9 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, Text, literal_column
 
-from corekit.context import Context
+from corekit.context import Caller, Context
 from corekit.data.base import from_micros
-from corekit.data.crypto import Sealed, reveal
+from corekit.data.crypto import Sealed
 from corekit_auth.models import FactorRow
 from corekit_auth.models.factors import FactorStatus, FactorType
 from corekit_auth.objects import FactorObject
@@ -41,13 +41,13 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     updated_at: int
 
 
-def factor_list(ctx: Context) -> ColumnElement[str | None]:
+def factor_list(dialect: str) -> ColumnElement[str | None]:
     """Return the column, for a statement that reads `auth_users`."""
-    sql = _POSTGRESQL if ctx.kit.database.dialect == "postgresql" else _SQLITE
+    sql = _POSTGRESQL if dialect == "postgresql" else _SQLITE
     return literal_column(sql, Text)
 
 
-async def read_factors(ctx: Context, text: str | None) -> list[FactorObject]:
+async def read_factors(by: Caller | Context, text: str | None) -> list[FactorObject]:
     """Read what the column holds, oldest first; a number is under its person's key and costs a look for that."""
     if text is None or text == "[]":
         return []
@@ -58,7 +58,7 @@ async def read_factors(ctx: Context, text: str | None) -> list[FactorObject]:
             status=row.status,
             friendly_name=row.friendly_name or msgspec.UNSET,
             factor_type=row.type,
-            phone=row.phone and await reveal(ctx.session, FactorRow.phone, row.id, Sealed(row.phone)),
+            phone=row.phone and await by.reveal(FactorRow.phone, row.id, Sealed(row.phone)),
             last_challenged_at=from_micros(row.last_challenged_at) if row.last_challenged_at is not None else None,
             created_at=from_micros(row.created_at),
             updated_at=from_micros(row.updated_at),

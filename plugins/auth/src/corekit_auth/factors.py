@@ -184,7 +184,7 @@ class Factors:
         if len(left) >= self._settings.max_factors:
             raise TooManyFactors
         if name and any(factor.friendly_name == name for factor in left):
-            raise FactorNameConflict(f'A factor with the friendly name "{name}" for this user already exists')
+            raise FactorNameConflict
 
     async def _add(
         self, ctx: Context, account: Account, type_: FactorType, name: str, columns: Mapping[str, Any]

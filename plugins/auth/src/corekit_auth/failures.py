@@ -1,6 +1,8 @@
 """Runs of failures on one account: ten are free, then each wait is twice the last, up to an hour, never for ever."""
 
-from sqlalchemy import BigInteger, LargeBinary, bindparam, delete, select, text
+from functools import cache
+
+from sqlalchemy import BigInteger, LargeBinary, TextClause, bindparam, delete, select, text
 
 from corekit.context import Context
 from corekit.data.base import to_micros
@@ -22,6 +24,7 @@ ON CONFLICT (key) DO UPDATE SET
 WHERE auth_failures.blocked_until <= :now RETURNING n
 """
 _NUMBERS = ("now", "stale", "free", "base", "max")
+_FORGET = delete(FailureRow).where(FailureRow.key == bindparam("key")).execution_options(synchronize_session=False)
 
 
 class Failures:
@@ -46,10 +49,7 @@ class Failures:
         now = to_micros(ctx.now())
         key = self._key(ctx, purpose, subject)
         row = {"key": key, "now": now, "stale": now - STALE * _SECOND, **self._fixed}
-        sql = _CHARGE if ctx.kit.database.dialect == "postgresql" else _CHARGE.replace("least", "min")
-        numbers = [bindparam(name, type_=BigInteger) for name in _NUMBERS]
-        statement = text(sql).bindparams(bindparam("key", type_=LargeBinary), *numbers)
-        count = (await ctx.session.execute(statement, row)).scalar()
+        count = (await ctx.session.execute(_charge(ctx.kit.database.dialect), row)).scalar()
         if count is None:
             until = await ctx.session.scalar(select(FailureRow.blocked_until).where(FailureRow.key == key))
             raise OverRequestRate(retry_after=max((until or now) - now, 1) / _SECOND)
@@ -57,7 +57,14 @@ class Failures:
 
     async def forget(self, ctx: Context, purpose: str, subject: str) -> None:
         """End the run of one bucket: its owner has shown who they are."""
-        await ctx.session.execute(delete(FailureRow).where(FailureRow.key == self._key(ctx, purpose, subject)))
+        await ctx.session.execute(_FORGET, {"key": self._key(ctx, purpose, subject)})
 
     def _key(self, ctx: Context, purpose: str, subject: str) -> bytes:
         return ctx.kit.keyring.mac(f"auth_failures.{purpose}", subject)
+
+
+@cache
+def _charge(dialect: str) -> TextClause:
+    sql = _CHARGE if dialect == "postgresql" else _CHARGE.replace("least", "min")
+    numbers = [bindparam(name, type_=BigInteger) for name in _NUMBERS]
+    return text(sql).bindparams(bindparam("key", type_=LargeBinary), *numbers)

@@ -182,7 +182,7 @@ class Generating:
 
     async def _seen(self, ctx: Context, user: UserRow) -> UserObject:
         await ctx.session.flush()
-        return user_object(user, await self._users.identities(ctx, user.id), await self._users.factors(ctx, user.id))
+        return user_object(user, *await self._users.ways(ctx, user.id))
 
     def _written(self, user: UserObject, type_: LinkType, made: Made, redirect_to: str | None) -> LinkObject:
         where = self._redirects.allowed(redirect_to)

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from corekit_auth.models import IdentityRow, UserRow
 from corekit_auth.models.factors import FactorStatus, FactorType
+from corekit_auth.models.plain import IdentityRecord, UserRecord
 
 
 class IdentityObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +94,9 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     reuse: Literal["", "concurrent-refresh", "fail-to-save"] = ""
 
 
-def user_object(user: UserRow, identities: Iterable[IdentityRow], factors: Sequence[FactorObject] = ()) -> UserObject:
+def user_object(
+    user: UserRow | UserRecord, identities: Iterable[IdentityRow | IdentityRecord], factors: Sequence[FactorObject] = ()
+) -> UserObject:
     """Write an account; clients tell from `factors` whether to ask for a second one."""
     return UserObject(
         id=user.id,
@@ -125,7 +128,7 @@ def user_object(user: UserRow, identities: Iterable[IdentityRow], factors: Seque
     )
 
 
-def _identity(row: IdentityRow, user: UserRow) -> IdentityObject:
+def _identity(row: IdentityRow | IdentityRecord, user: UserRow | UserRecord) -> IdentityObject:
     number = {"phone": user.phone} if row.provider == "phone" and user.phone else {}  # sealed in its own column alone
     return IdentityObject(
         identity_id=row.id,

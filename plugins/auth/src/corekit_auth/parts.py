@@ -12,6 +12,7 @@ from corekit_auth.freshness import Freshness
 from corekit_auth.hashing import Hasher
 from corekit_auth.keys import Keys
 from corekit_auth.passwords import PasswordRules
+from corekit_auth.records import Records
 from corekit_auth.redirects import Redirects
 from corekit_auth.revocations import Revocations
 from corekit_auth.sessions import Sessions
@@ -34,6 +35,7 @@ class Parts:
     freshness: Freshness
     hasher: Hasher
     keys: Keys
+    records: Records
     redirects: Redirects
     revocations: Revocations
     rules: PasswordRules
@@ -66,6 +68,7 @@ class Parts:
             freshness=Freshness(settings),
             hasher=hasher,
             keys=keys,
+            records=Records(),
             redirects=Redirects(settings),
             revocations=revocations,
             rules=PasswordRules(settings),

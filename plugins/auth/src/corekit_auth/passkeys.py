@@ -232,8 +232,7 @@ class Passkeys:
             raise EmailNotConfirmed
         await self._count(ctx, passkey, proven)
         session, key = await self._sessions.begin(ctx, user, "passkey", aal=self._settings.passkey_aal)
-        identities = await self._users.identities(ctx, user.id)
-        factors = await self._users.factors(ctx, user.id)
+        identities, factors = await self._users.ways(ctx, user.id)
         return await self._tokens.grant(ctx, user, identities, session, key, factors=factors)
 
     async def _count(self, ctx: Context, passkey: PasskeyRow, proven: Asserted) -> None:

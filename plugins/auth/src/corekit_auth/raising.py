@@ -11,6 +11,7 @@ from sqlalchemy import select
 from corekit.context import Context
 from corekit_auth.errors import SessionNotFound
 from corekit_auth.models import SessionRow
+from corekit_auth.records import Record
 from corekit_auth.sessions import Account, Sessions, step
 from corekit_auth.settings import AuthSettings
 
@@ -58,7 +59,7 @@ class Raising:
         methods = {one["method"] for one in amr}
         return max(2 if methods & _SECOND else 1, self._settings.passkey_aal if "passkey" in methods else 1)
 
-    def worn(self, account: Account, now: datetime) -> dict[str, Any]:
+    def worn(self, account: Record, now: datetime) -> dict[str, Any]:
         """Return what a refresh writes where an administrator passed their second factor too long ago (statement 14).
 
         The session, as it was read, is at aal1 at once.

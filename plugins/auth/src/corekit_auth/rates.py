@@ -34,7 +34,6 @@ class Rates(Settings, frozen=True, kw_only=True):
     anonymous_rate: Rate = Rate(count=30, period=3600, burst=30)
     mfa_rate: Rate = Rate(count=15, period=60, burst=30)
     passkey_rate: Rate = Rate(count=30, period=300, burst=30)
-    sso_rate: Rate = Rate(count=30, period=300, burst=30)
     failures_free: int = 10
     failures_base: float = 30
     failures_max: float = 3600
@@ -56,7 +55,6 @@ class Rates(Settings, frozen=True, kw_only=True):
             ("anonymous", "ip"),
             ("mfa", "ip"),
             ("passkey", "ip"),
-            ("sso", "ip"),
         )
         return {name: self._rule(name, kind) for name, kind in classes}
 

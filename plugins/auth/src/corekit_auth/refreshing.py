@@ -9,6 +9,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from corekit.context import Caller, Context
 from corekit.contracts.auth import EndReason, RefreshReuseDetected
+from corekit.data.base import table_of
 from corekit_auth import refresh_tokens
 from corekit_auth.errors import (
     BannedAtSignIn,
@@ -24,8 +25,9 @@ from corekit_auth.objects import Grant
 from corekit_auth.parts import Parts
 from corekit_auth.purposes import SIGN_IN
 from corekit_auth.raising import Raising
+from corekit_auth.records import Record
 from corekit_auth.refresh_tokens import RefreshToken
-from corekit_auth.sessions import AGENT_MAX, Account
+from corekit_auth.sessions import AGENT_MAX
 from corekit_auth.telling import tell
 
 _READS = 3
@@ -35,7 +37,7 @@ Reuse = Literal["", "concurrent-refresh", "fail-to-save"]
 class _Seen(msgspec.Struct, frozen=True):
     """A session as it was read, with the genuine token that asked for it."""
 
-    account: Account
+    account: Record
     key: bytes
     token: RefreshToken
     worn: dict[str, Any]  # what is to be written because a second factor was passed too long ago
@@ -51,6 +53,7 @@ class Refreshing:
 
     def __init__(self, parts: Parts) -> None:
         self._settings = parts.settings
+        self._records = parts.records
         self._sessions = parts.sessions
         self._raising = Raising(parts.settings, parts.sessions)
         self._throttle = parts.throttle
@@ -79,10 +82,9 @@ class Refreshing:
     async def _read(self, caller: Caller, text: str) -> _Seen:
         token = refresh_tokens.parse(text)
         if token is not None:
-            async with caller.system(SIGN_IN).begin(readonly=True) as ctx:
-                account = await self._sessions.account(ctx, token.session_id)
-            if account is not None and token.genuine(key := account.session.hmac_key):
-                return _Seen(account, key, token, self._raising.worn(account, caller.kit.clock.now()))
+            seen = await self._seen(caller, token)
+            if seen is not None and token.genuine(seen.key):
+                return seen
         await self._throttle.forged(caller)
         raise RefreshTokenNotFound
 
@@ -91,12 +93,19 @@ class Refreshing:
         await self._throttle.legacy(caller)
         async with caller.system(SIGN_IN).begin(readonly=True) as ctx:
             session_id = await legacy_session(ctx, text)
-            account = await self._sessions.account(ctx, session_id) if session_id is not None else None
-        if account is None:
+        seen = await self._seen(caller, RefreshToken(session_id, 0, b"")) if session_id is not None else None
+        if seen is None:
             raise RefreshTokenNotFound
         await self._throttle.legacy_found(caller)
-        token = RefreshToken(account.session.id, 0, b"")
-        return _Seen(account, account.session.hmac_key, token, self._raising.worn(account, caller.kit.clock.now()))
+        return seen
+
+    async def _seen(self, caller: Caller, token: RefreshToken) -> _Seen | None:
+        elevated = caller.system(SIGN_IN)
+        account = await self._records.read(elevated, token.session_id)
+        if account is None:
+            return None
+        key = await self._records.key(elevated, account.session)
+        return _Seen(account, key, token, self._raising.worn(account, caller.kit.clock.now()))
 
     async def _demand_good(self, caller: Caller, seen: _Seen) -> None:
         session, user, now = seen.account.session, seen.account.user, caller.kit.clock.now()
@@ -132,13 +141,13 @@ class Refreshing:
 
         It is kept: built each time, it took about a fifth of the CPU time of a refresh.
         """
+        table = table_of(SessionRow)
         if columns not in self._statements:
             self._statements[columns] = (
-                update(SessionRow)
-                .where(SessionRow.id == bindparam("session_id"), SessionRow.counter == bindparam("seen"))
-                .values(counter=SessionRow.counter + 1, **{name: bindparam(f"new_{name}") for name in columns})
-                .returning(SessionRow.counter)
-                .execution_options(synchronize_session=False)
+                update(table)
+                .where(table.c.id == bindparam("session_id"), table.c.counter == bindparam("seen"))
+                .values(counter=table.c.counter + 1, **{name: bindparam(f"new_{name}") for name in columns})
+                .returning(table.c.counter)
             )
         return self._statements[columns]
 

@@ -184,9 +184,9 @@ class AuthService(Auth):
         """Go on with a session."""
         return await self._refreshing.refresh(caller, refresh_token)
 
-    async def me(self, ctx: Context) -> UserObject:
+    async def me(self, caller: Caller) -> UserObject:
         """Return the account of who asks."""
-        return await self._accounts.me(ctx)
+        return await self._accounts.me(caller)
 
     async def update_user(self, caller: Caller, changes: Changes) -> UserObject:
         """Change the account of who asks."""

@@ -91,7 +91,7 @@ class Sessions:
     async def account(self, ctx: Context, session_id: UUID) -> Account | None:
         """Read a session with its account, identities and second factors, in one statement."""
         if self._account is None:
-            self._account = _account(factor_list(ctx))
+            self._account = _account(factor_list(ctx.kit.database.dialect))
         rows = (await ctx.session.execute(self._account, {"session_id": session_id})).all()
         if not rows:
             return None

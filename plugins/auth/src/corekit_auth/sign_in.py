@@ -5,6 +5,7 @@ from uuid import UUID
 from corekit.context import Caller, Context
 from corekit.contracts.auth import AccountThrottled, Attempt, password_verification_attempt
 from corekit_auth.addresses import normal_address
+from corekit_auth.candidates import Candidate, Candidates
 from corekit_auth.errors import BannedAtSignIn, EmailNotConfirmed, InvalidCredentials, PhoneNotConfirmed
 from corekit_auth.hook_time import in_time
 from corekit_auth.models import UserRow
@@ -22,6 +23,7 @@ class SignIn:
     """Context, hash, context: the hash is computed while nothing is open."""
 
     def __init__(self, parts: Parts) -> None:
+        self._candidates = Candidates(parts.devices)
         self._devices = parts.devices
         self._failures = parts.failures
         self._hasher = parts.hasher
@@ -39,9 +41,9 @@ class SignIn:
         caller.demand_free("sign_in")
         await self._throttle.sign_in(caller)
         address, password = normal_address(address, self._settings), normalise(password)
+        found = await self._candidates.at(caller.system(SIGN_IN), address)
+        bucket = bucket_of(address, self._devices.mac(caller) if found and found.knows_device else None)
         async with caller.system(SIGN_IN).begin() as ctx:
-            found = await self._users.at(ctx, address)
-            bucket = bucket_of(address, await self._devices.known(ctx, found.id if found else None))
             last = await self._failures.charge(ctx, PASSWORD, bucket)
         stored = found.password_hash if found else None
         if not await self._hasher.verify(stored, password) or found is None or stored is None:
@@ -53,7 +55,7 @@ class SignIn:
         await self._throttle.signed_in(caller)
         return grant
 
-    async def _failed(self, caller: Caller, found: UserRow | None, *, last: bool) -> None:
+    async def _failed(self, caller: Caller, found: Candidate | None, *, last: bool) -> None:
         """Tell whoever watches, in a context for known and unknown alike; what they write stays.
 
         `last` is the failure after which the account waits.
@@ -76,7 +78,7 @@ class SignIn:
             await self._sessions.end(ctx, user_id, "admin")
         raise InvalidCredentials(no.message)
 
-    def _admit(self, caller: Caller, user: UserRow, address: str) -> None:
+    def _admit(self, caller: Caller, user: UserRow | Candidate, address: str) -> None:
         if user.banned_until is not None and user.banned_until > caller.kit.clock.now():
             raise BannedAtSignIn
         if is_phone(address) and user.phone_confirmed_at is None:
@@ -84,7 +86,7 @@ class SignIn:
         if not is_phone(address) and user.email_confirmed_at is None:
             raise EmailNotConfirmed
 
-    async def _begin(self, caller: Caller, found: UserRow, rehashed: str, bucket: str, address: str) -> Grant:
+    async def _begin(self, caller: Caller, found: Candidate, rehashed: str, bucket: str, address: str) -> Grant:
         """Write what follows from the right password, unless the account changed while it was checked."""
         async with caller.system(SIGN_IN).begin() as ctx:
             user = await self._users.locked(ctx, found.id)
@@ -94,8 +96,7 @@ class SignIn:
             await self._ask(ctx, user.id, valid=True)
             user.password_hash = rehashed
             session, key = await self._sessions.begin(ctx, user, "password")
-            identities = await self._users.identities(ctx, user.id)
-            factors = await self._users.factors(ctx, user.id)
+            identities, factors = await self._users.ways(ctx, user.id)
             await self._failures.forget(ctx, PASSWORD, bucket)
             return await self._tokens.grant(ctx, user, identities, session, key, factors=factors)
 

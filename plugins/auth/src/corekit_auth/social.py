@@ -239,10 +239,8 @@ class Social:
 
     async def _grant(self, ctx: Context, user: UserRow, person: Person) -> Grant:
         session, key = await self._sessions.begin(ctx, user, METHOD, provider=person.provider)
-        identities = await self._users.identities(ctx, user.id)
-        return await self._tokens.grant(
-            ctx, user, identities, session, key, factors=await self._users.factors(ctx, user.id)
-        )
+        identities, factors = await self._users.ways(ctx, user.id)
+        return await self._tokens.grant(ctx, user, identities, session, key, factors=factors)
 
     async def _retried(self, caller: Caller, work: Callable[[Context], Awaitable[T]]) -> T:
         """Do the last step; who loses a race for a new identity or address finds it the second time."""

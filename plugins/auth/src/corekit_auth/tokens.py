@@ -13,10 +13,13 @@ from corekit_auth.errors import HookTimeout, HookTimeoutAtRefresh, ValidationFai
 from corekit_auth.hook_time import in_time
 from corekit_auth.keys import Keys
 from corekit_auth.models import IdentityRow, SessionRow, UserRow
+from corekit_auth.models.plain import IdentityRecord, SessionRecord, UserRecord
 from corekit_auth.objects import FactorObject, Grant, SessionObject, user_object
 from corekit_auth.settings import AuthSettings
 from corekit_auth.verifier import TOKEN_MAX, Claims
 
+User = UserRow | UserRecord
+Session = SessionRow | SessionRecord
 # What the protocol and the guards rely on: a hook adds to it and leaves it alone.
 _PROTECTED = ("iss", "sub", "aud", "exp", "iat", "role", "aal", "session_id")
 
@@ -28,7 +31,7 @@ class Tokens:
         self._settings = settings
         self._keys = keys
 
-    async def access(self, ctx: Context, user: UserRow, session: SessionRow, *, refreshing: bool = False) -> str:
+    async def access(self, ctx: Context, user: User, session: Session, *, refreshing: bool = False) -> str:
         """Sign an access token, with what hooks add to it.
 
         Raises:
@@ -50,9 +53,9 @@ class Tokens:
     async def grant(
         self,
         ctx: Context,
-        user: UserRow,
-        identities: Sequence[IdentityRow],
-        session: SessionRow,
+        user: User,
+        identities: Sequence[IdentityRow | IdentityRecord],
+        session: Session,
         key: bytes,
         *,
         factors: Sequence[FactorObject] = (),
@@ -73,7 +76,7 @@ class Tokens:
             session=made, session_id=session.id, counter=counter, rotated=counter > session.counter, reuse=reuse
         )
 
-    def _claims(self, user: UserRow, session: SessionRow, issued: int) -> dict[str, Any]:
+    def _claims(self, user: User, session: Session, issued: int) -> dict[str, Any]:
         return {
             "iss": self._settings.iss,
             "sub": str(user.id),

@@ -25,12 +25,28 @@ from corekit_chat.errors import NotMember
 from corekit_chat.hints import PURPOSE
 from corekit_chat.log import ConversationLog
 from corekit_chat.membership import demand_member
+from corekit_chat.models import MemberRow
 from corekit_chat.rpc import ChatMethods
 from corekit_chat.service import ChatService
 from corekit_chat.settings import ChatSettings
+from corekit_chat.wire import MemberChanged, MessageCreated
 
 CONVERSATION = "conv"  # recoverable from the log
-EPHEMERAL = "eph"  # signals between clients, never stored
+EPHEMERAL = "eph"
+MESSAGES = Namespace(
+    CONVERSATION,
+    prefix="cnv",
+    about="Messages of a conversation and changes of its membership, for its members.",
+    carries=(MessageCreated, MemberChanged),
+)
+SIGNALS = Namespace(
+    EPHEMERAL,
+    prefix="cnv",
+    publish=True,
+    presence=True,
+    join_leave=True,
+    about="Signals between the members of a conversation, never stored.",
+)
 
 
 class ChatPlugin(Plugin[ChatSettings]):
@@ -47,8 +63,8 @@ class ChatPlugin(Plugin[ChatSettings]):
         service = ChatService(kit, self.settings)
         kit.provide(Messaging, service)
         realtime = kit.get(Realtime)
-        realtime.add(Namespace(CONVERSATION, prefix="cnv"), log=ConversationLog())
-        realtime.add(Namespace(EPHEMERAL, prefix="cnv", publish=True, presence=True, join_leave=True))
+        realtime.add(MESSAGES, log=ConversationLog())
+        realtime.add(SIGNALS)
         realtime.methods(ChatMethods(service))
         hints = asyncio.create_task(service.hints.run(), name="corekit-chat-hints")
         try:
@@ -66,20 +82,21 @@ class ChatPlugin(Plugin[ChatSettings]):
 
     @implements(can_subscribe)
     async def members_subscribe(self, request: SubscribeRequest, ctx: Context) -> Grant | None:
-        """Let members hear their conversations."""
-        return Grant() if await _is_member(ctx, request.namespace, request.id) else None
+        """Let members hear their conversations; who sees all of one may be given what they missed from a cache too."""
+        me = await _member(ctx, request.namespace, request.id)
+        return None if me is None else Grant(replay=me.since_seq == 0)
 
     @implements(can_publish)
     async def members_publish(self, request: PublishRequest, ctx: Context) -> bool | None:
         """Let members send each other ephemeral signals."""
-        return True if await _is_member(ctx, request.namespace, request.id) else None
+        return True if await _member(ctx, request.namespace, request.id) else None
 
 
-async def _is_member(ctx: Context, namespace: str, conversation: UUID) -> bool | None:
+async def _member(ctx: Context, namespace: str, conversation: UUID) -> MemberRow | None:
     if namespace not in {CONVERSATION, EPHEMERAL}:
         return None
     try:
-        await demand_member(ctx, conversation)
+        _, me = await demand_member(ctx, conversation)
     except NotMember:
         return None
-    return True
+    return me

@@ -2,14 +2,9 @@
 
 import asyncio
 
-import msgspec
-from msgspec import UnsetType
-
-from corekit.contracts.realtime import PublishRequest as Question
-from corekit.contracts.realtime import can_publish
+from corekit_realtime.asked import demand_signals, signal
 from corekit_realtime.channel import Subscription
 from corekit_realtime.codes import (
-    BAD_REQUEST,
     LIMIT_EXCEEDED,
     NOT_AVAILABLE,
     PERMISSION_DENIED,
@@ -28,7 +23,6 @@ from corekit_realtime.protocol import (
     PresenceResult,
     PresenceStatsResult,
     PublishRequest,
-    decoded,
 )
 from corekit_realtime.recovery import Source, publication
 
@@ -42,21 +36,12 @@ class Asking:
     async def publish(self, connection: Connection, number: int, request: PublishRequest) -> None:
         """Hand a signal on, where the namespace and a plugin allow it; it is never stored."""
         place = self._node.namespaces.parse(request.channel)
-        if not place.namespace.publish or place.log is not None:
-            raise Refusal(PERMISSION_DENIED)
+        demand_signals(place)
         if not connection.publishes.take(asyncio.get_running_loop().time()):
             raise Refusal(TOO_MANY_REQUESTS)
-        if isinstance(request.data, UnsetType):
-            raise Refusal(BAD_REQUEST)
-        data = decoded(request.data)
-        question = Question(place.name, place.namespace.name, place.id, data)
-        async with connection.fresh_caller().begin(readonly=True) as ctx:
-            allowed: bool | None = await self._node.kit.hooks.first(can_publish, question, ctx)
-        if not allowed:
-            raise Refusal(PERMISSION_DENIED)
-        # Encoded again: what others get must be JSON all through, and only a decoder looks inside strings.
+        data = await signal(connection.fresh_caller(), place, request.data)
         info = ClientInfo(user=connection.usr, client=connection.client, conn_info=connection.conn_info)
-        self._node.publish(place.name, msgspec.json.encode(data), info=info)
+        self._node.publish(place.name, data, info=info)
         connection.answer(number, publish=Empty())
 
     async def presence(self, connection: Connection, number: int, request: ChannelRequest) -> None:
@@ -70,8 +55,7 @@ class Asking:
     async def presence_stats(self, connection: Connection, number: int, request: ChannelRequest) -> None:
         """Count who is there."""
         self._demand_presence(connection, request)
-        clients = self._node.presences.clients(request.channel)
-        users = len({info.user for info in clients.values()})
+        clients, users = self._node.presences.clients(request.channel), self._node.presences.users(request.channel)
         connection.answer(number, presence_stats=PresenceStatsResult(len(clients), users))
 
     async def history(self, connection: Connection, number: int, request: HistoryRequest) -> None:

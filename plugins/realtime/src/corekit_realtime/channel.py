@@ -185,7 +185,7 @@ class Channel:
                 loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write what was published in this turn: one frame, made once, for everybody."""
+        """Write what was published in this turn: frames, made once, for everybody."""
         self._scheduled = False
         for audience in self._audiences.values():
             if audience.pending:

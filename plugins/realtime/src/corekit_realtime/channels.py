@@ -44,6 +44,10 @@ class Namespaces:
             raise PluginError(f"namespace {namespace.name!r} must be lower case and without a colon")
         self._known[namespace.name] = (namespace, log, owner)
 
+    def surface(self) -> tuple[tuple[Namespace, bool], ...]:
+        """Return all by name, and whether they are recoverable."""
+        return tuple((namespace, log is not None) for _, (namespace, log, _) in sorted(self._known.items()))
+
     def close(self) -> None:
         """Take no more."""
         self._closed = True

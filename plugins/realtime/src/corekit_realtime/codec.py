@@ -1,6 +1,5 @@
 """The seam between the schema and its encodings, JSON and Protobuf."""
 
-from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from corekit_realtime.protocol import Command, Reply
@@ -18,13 +17,5 @@ class Codec(Protocol):
         ...
 
     def encode(self, reply: Reply) -> bytes:
-        """Write one reply, as it goes into `join` or `alone`."""
-        ...
-
-    def join(self, replies: Sequence[bytes]) -> bytes:
-        """Put several replies into one message."""
-        ...
-
-    def alone(self, reply: bytes) -> bytes:
-        """Make a message of one reply."""
+        """Write one reply, a message of its own."""
         ...

@@ -1,6 +1,5 @@
-"""The protocol in JSON: text messages of one or more objects, a newline between them."""
+"""The protocol in JSON: text messages of one or more objects, a newline between them; what is written has one."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import msgspec
@@ -33,11 +32,3 @@ class JsonCodec(Codec):
     def encode(self, reply: Reply) -> bytes:
         """Write one reply."""
         return self._encoder.encode(reply)
-
-    def join(self, replies: Sequence[bytes]) -> bytes:
-        """Put several replies into one message."""
-        return b"\n".join(replies)
-
-    def alone(self, reply: bytes) -> bytes:
-        """Make a message of one reply."""
-        return reply

@@ -4,7 +4,7 @@ Only what the schema needs of the wire format (protobuf.dev/programming-guides/e
 with a length. Unknown fields are skipped; a field that comes twice counts as it came last.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -87,14 +87,6 @@ class ProtobufCodec(Codec):
         """Write one reply behind its length."""
         body = self._write(reply)
         return varint(len(body)) + body
-
-    def join(self, replies: Sequence[bytes]) -> bytes:
-        """Put several replies into one message."""
-        return b"".join(replies)
-
-    def alone(self, reply: bytes) -> bytes:
-        """Make a message of one reply."""
-        return reply
 
 
 class Writing:

@@ -47,6 +47,7 @@ SHUTDOWN = Close(3001, "shutdown")
 SERVER_ERROR = Close(3004, "server error")
 CONNECTION_EXPIRED = Close(3005, "expired")
 SLOW = Close(3008, "slow")
+FORCED_RECONNECT = Close(3011, "force reconnect")
 NO_PONG = Close(3012, "no pong")
 TOO_MANY = Close(3013, "too many requests")
 INVALID_TOKEN = Close(3500, "invalid token")
@@ -57,7 +58,7 @@ CONNECTION_LIMIT = Close(3504, "connection limit")
 REFUSED = Close(3507, "permission denied")
 FRAME_TOO_LARGE = Close(1009, "message too big")  # RFC 6455 §7.4.1
 
-CLOSES = {close.code: close for close in (SHUTDOWN, INVALID_TOKEN, FORCED, CONNECTION_LIMIT)}
+CLOSES = {close.code: close for close in (SHUTDOWN, FORCED_RECONNECT, INVALID_TOKEN, FORCED, CONNECTION_LIMIT)}
 
 
 class Refusal(Exception):

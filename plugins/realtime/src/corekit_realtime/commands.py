@@ -3,29 +3,18 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import msgspec
 from msgspec import Raw, UnsetType
 
-from corekit.errors import Problem
-from corekit.watch.logs import get_logger
 from corekit_realtime.asking import Asking
-from corekit_realtime.codes import (
-    BAD_REQUEST,
-    METHOD_NOT_FOUND,
-    TOO_MANY_REQUESTS,
-    Refusal,
-    error_of,
-    fault_of,
-)
+from corekit_realtime.codes import METHOD_NOT_FOUND, TOO_MANY_REQUESTS, Refusal
 from corekit_realtime.connection import Commands, Connection
-from corekit_realtime.methods import Method
+from corekit_realtime.methods import Method, outcome
 from corekit_realtime.node import Node
-from corekit_realtime.protocol import Empty, RpcRequest, RpcResult
+from corekit_realtime.protocol import Empty, Error, RpcRequest, RpcResult
 from corekit_realtime.signing_in import SigningIn
 from corekit_realtime.subscribing import Subscribing
 
 Verb = Callable[[Connection, int, Any], Awaitable[None]]
-_NOTHING = (b"", b"null")
 
 
 class NodeCommands(Commands):
@@ -61,7 +50,7 @@ class NodeCommands(Commands):
         if len(connection.calls) >= self._node.settings.rpc_concurrency:
             raise Refusal(TOO_MANY_REQUESTS)
         data = b"" if isinstance(request.data, UnsetType) else bytes(request.data)
-        work = _call(connection, number, method, b"{}" if data in _NOTHING else data)
+        work = _call(connection, number, method, data)
         task = self._node.tasks.spawn(work, "call")
         connection.calls.add(task)
         task.add_done_callback(connection.calls.discard)
@@ -69,21 +58,11 @@ class NodeCommands(Commands):
 
 async def _call(connection: Connection, number: int, method: Method, data: bytes) -> None:
     """Run a method to its end, even where its caller has gone: what it began, it finishes."""
-    caller = connection.fresh_caller()
-    try:
-        answer = await method.run(caller, data)
+    answer = await outcome(method, connection.fresh_caller(), data)
+    if isinstance(answer, Error):
+        connection.refuse(number, answer)
+    else:
         connection.answer(number, rpc=RpcResult(Raw(answer)))
-    except Problem as problem:
-        connection.refuse(number, error_of(problem))
-    except Refusal as refusal:
-        connection.refuse(number, refusal.error)
-    except msgspec.ValidationError:
-        connection.refuse(number, BAD_REQUEST)
-    except Exception as error:  # noqa: BLE001  # whatever a method raises, its caller gets an answer
-        get_logger("corekit.realtime").exception(
-            "call_failed", method=method.name, request_id=caller.request_id, error=type(error).__name__
-        )
-        connection.refuse(number, fault_of(error))
 
 
 async def _ping(connection: Connection, number: int, _: Empty) -> None:

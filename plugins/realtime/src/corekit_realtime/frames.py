@@ -1,4 +1,8 @@
-"""WebSocket frames (RFC 6455 §5.2) as a server writes them: whole, unmasked, and so alike for every receiver."""
+"""WebSocket frames (RFC 6455 §5.2) as a server writes them: whole, unmasked, and so alike for every receiver.
+
+Each reply has a frame of its own. The protocol lets several share one, but JavaScript clients before 5.8 then hand the
+first reply of the next frame to the application before the later ones of this.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +10,7 @@ from corekit_realtime.codec import Codec
 
 _TEXT, _BINARY = 0x81, 0x82  # FIN and the opcode
 _SHORT, _MEDIUM = 125, 0xFFFF
-BATCH = 65_536  # bytes of replies that share one frame
+BATCH = 65_536  # bytes of replies that are written at once
 
 
 def frame(payload: bytes, *, binary: bool) -> bytes:
@@ -20,18 +24,18 @@ def frame(payload: bytes, *, binary: bool) -> bytes:
 
 
 class Outgoing:
-    """One message for any number of sockets; `ephemeral` may be left out for a peer that is slow."""
+    """Replies for any number of sockets, and their frames; what is `ephemeral` may be left out for a slow peer."""
 
-    __slots__ = ("ephemeral", "frame", "payload")
+    __slots__ = ("ephemeral", "frames", "replies")
 
     def __init__(self, codec: Codec, replies: Sequence[bytes], *, ephemeral: bool = False) -> None:
-        self.payload = codec.join(replies) if len(replies) > 1 else codec.alone(replies[0])
-        self.frame = frame(self.payload, binary=codec.binary)
+        self.replies = replies
+        self.frames = b"".join([frame(reply, binary=codec.binary) for reply in replies])
         self.ephemeral = ephemeral
 
 
 def batches(codec: Codec, replies: list[bytes], *, ephemeral: bool = False) -> Iterable[Outgoing]:
-    """Put replies into as few messages as their size allows."""
+    """Put replies into as few writes as their size allows."""
     if sum(map(len, replies)) <= BATCH:
         yield Outgoing(codec, replies, ephemeral=ephemeral)
         return

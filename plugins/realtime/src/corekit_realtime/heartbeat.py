@@ -30,7 +30,9 @@ class Heartbeat:
         self._clock = clock
         self._expired = expired
         self._checks = list(checks)
-        self._tick = min(_TICK, settings.ping / 4, settings.pong_timeout / 2, settings.stale / 4)
+        self._tick = min(
+            _TICK, settings.ping / 4, settings.pong_timeout / 2, settings.stale / 4, settings.presence_digest / 4
+        )
         self._slots: list[set[Connection]] = [set() for _ in range(max(2, round(settings.ping / self._tick)))]
         self._grace = min(len(self._slots) - 1, max(1, round(settings.pong_timeout / self._tick)))
         self._now = 0

@@ -7,11 +7,14 @@ from typing import Any, get_type_hints
 import msgspec
 
 from corekit.context import Caller, Context
-from corekit.contracts.realtime import method_of
-from corekit.errors import PluginError
-from corekit_realtime.codes import BAD_REQUEST, Refusal
+from corekit.contracts.realtime import MethodSurface, method_of
+from corekit.errors import PluginError, Problem
+from corekit.watch.logs import get_logger
+from corekit_realtime.codes import BAD_REQUEST, Refusal, error_of, fault_of
+from corekit_realtime.protocol import Error
 
 _PARAMETERS = 2  # who asks, and what
+_NOTHING = (b"", b"null")
 
 
 class Method:
@@ -22,9 +25,10 @@ class Method:
         self.owner = f"{call.__module__}.{call.__qualname__}"
         self._call = call
         self._readonly = readonly
-        first, request = _parameters(call, self.owner)
+        first, request, answer = _types(call, self.owner)
         self._in_context = first is Context
         self._decoder = msgspec.json.Decoder(request)
+        self.surface = MethodSurface(name, inspect.getdoc(call) or "", request, answer)
 
     async def run(self, caller: Caller, data: bytes) -> bytes:
         """Decode the request, run the verb (in a context of its own if it wants one), encode what it returns.
@@ -42,6 +46,23 @@ class Method:
         async with caller.begin(readonly=self._readonly) as ctx:
             answer = await self._call(ctx, request)
         return msgspec.json.encode(answer)
+
+
+async def outcome(method: Method, caller: Caller, data: bytes) -> bytes | Error:
+    """Run a method; return its answer, or what its caller may know of why there is none."""
+    try:
+        return await method.run(caller, b"{}" if data in _NOTHING else data)
+    except Problem as problem:
+        return error_of(problem)
+    except Refusal as refusal:
+        return refusal.error
+    except msgspec.ValidationError:
+        return BAD_REQUEST
+    except Exception as error:  # noqa: BLE001  # whatever a method raises, its caller gets an answer
+        get_logger("corekit.realtime").exception(
+            "call_failed", method=method.name, request_id=caller.request_id, error=type(error).__name__
+        )
+        return fault_of(error)
 
 
 class Methods:
@@ -76,14 +97,14 @@ class Methods:
         """Return a method."""
         return self._known.get(name)
 
-    def names(self) -> list[str]:
-        """Return all names."""
-        return sorted(self._known)
+    def surface(self) -> tuple[MethodSurface, ...]:
+        """Return all, as their callers see them, by name."""
+        return tuple(method.surface for _, method in sorted(self._known.items()))
 
 
-def _parameters(call: Callable[..., Any], owner: str) -> tuple[Any, Any]:
+def _types(call: Callable[..., Any], owner: str) -> tuple[Any, Any, Any]:
     hints = get_type_hints(call)
     types = [hints.get(name) for name in inspect.signature(call).parameters]
     if not inspect.iscoroutinefunction(call) or len(types) != _PARAMETERS or types[0] not in (Caller, Context):
         raise PluginError(f"{owner} must be an async method (ctx: Context | caller: Caller, request: <a struct>)")
-    return types[0], types[1]
+    return types[0], types[1], hints.get("return", Any)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from corekit.context import Kit
 from corekit.contracts.realtime import Grant, Namespace
@@ -42,7 +42,7 @@ from corekit_realtime.tasks import Tasks
 from corekit_realtime.writers import Caps
 
 PURPOSE = "realtime.log"
-USER = Namespace("user", prefix="usr", server_side=True)
+USER = Namespace("user", prefix="usr", server_side=True, about="Hints that something happened, for that user alone.")
 
 
 class Node:
@@ -65,7 +65,8 @@ class Node:
         self.connections = Connections()
         self.rings = Rings(asyncio.get_running_loop().time)
         self.recovery = Recovery(settings, self.stats, epoch=self.id, time=self.rings.now)
-        self.presences = Presences(self._tell, delay=settings.leave_delay, every=settings.join_leave_every)
+        self.presences = Presences(self.id, bus, settings, hears=self._hears, tell=self._tell)
+        self.presences.start(self.receive)
         checks = (self.caps.check, self.presences.check)
         self.heartbeat = Heartbeat(settings, kit.clock, expired=self._expired, checks=checks)
         self._decoder = msgspec.json.Decoder(Message)
@@ -78,8 +79,8 @@ class Node:
 
     async def stop(self, seconds: float) -> None:
         """Hear nothing any more; let what is under way end."""
-        self.bus.unsubscribe(self.receive)
         self.presences.stop()
+        self.bus.unsubscribe(self.receive)
         for channel in self.channels.all():
             if channel.sequencer is not None:
                 channel.sequencer.close()
@@ -128,10 +129,12 @@ class Node:
             return
         channel, grant = subscription.channel, subscription.grant
         channel.go_live(subscription, position)
-        subscription.info = ClientInfo(
-            user=connection.usr, client=connection.client, conn_info=connection.conn_info, chan_info=encoded(grant.info)
-        )
+        subscription.info = ClientInfo(user=connection.usr, client=connection.client)
         if channel.namespace.presence or channel.namespace.join_leave:
+            subscription.info = structs.replace(
+                subscription.info, conn_info=connection.conn_info, chan_info=encoded(grant.info)
+            )
+        if channel.namespace.presence or channel.namespace.join_leave or channel.namespace is USER:
             self.presences.enter(channel.name, subscription.info)
         self.renew(connection, subscription, grant)
 
@@ -215,8 +218,10 @@ class Node:
             self._deliver(heard.channel, Entry(bytes(heard.data), heard.offset), heard.info)
         elif isinstance(heard, Unsubscribe):
             self._unsubscribe(heard.user, heard.name, heard.code)
-        else:
+        elif isinstance(heard, Disconnect):
             self._disconnect(heard.user, heard.sign_in, heard.code)
+        else:
+            self.presences.receive(heard)
 
     async def read_log(self, channel: Channel, offset: int, limit: int) -> Sequence[Entry]:
         """Read a range for all subscribers of a channel."""
@@ -264,12 +269,17 @@ class Node:
             if sign_in is None or (proof is not None and proof.session_id == sign_in):
                 connection.close(close_of(code))
 
-    def _broadcast(self, message: Message) -> None:
+    def _broadcast(self, message: Published | Unsubscribe | Disconnect) -> None:
         self.bus.publish(shard_of(message.channel, self.settings.shards), msgspec.json.encode(message))
 
+    def _hears(self, name: str) -> bool:
+        """Tell whether joins and leaves are pushed: somebody is there to hear them, and they are not too many."""
+        if (channel := self.channels.find(name)) is None or not channel.namespace.join_leave:
+            return False
+        return len(self.presences.clients(name)) <= channel.namespace.join_leave_max
+
     def _tell(self, name: str, replies: list[Reply]) -> None:
-        channel = self.channels.find(name)
-        if channel and channel.namespace.join_leave and len(channel.subscriptions) <= channel.namespace.join_leave_max:
+        if channel := self.channels.find(name):
             channel.tell(replies)
 
     def _expired(self, connection: Connection, until: float) -> None:

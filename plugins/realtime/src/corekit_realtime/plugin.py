@@ -15,6 +15,7 @@ from corekit.plugin import Plugin
 from corekit.watch import Check
 from corekit_realtime.bus import Bus
 from corekit_realtime.bus.choose import choose
+from corekit_realtime.centrifugo import Centrifugo
 from corekit_realtime.codes import FORCED, INVALID_TOKEN
 from corekit_realtime.gateway import Gateway
 from corekit_realtime.node import PURPOSE, Node
@@ -37,10 +38,24 @@ class RealtimePlugin(Plugin[RealtimeSettings]):
         self._bus = bus
         self._node: Node | None = None
         self._gateway: Gateway | None = None
+        self._centrifugo: Centrifugo | None = None
 
     @asynccontextmanager
     async def lifespan(self, kit: Kit) -> AsyncGenerator[None]:
         """Provide Realtime; connections come in when everything has started."""
+        async with self._beside_centrifugo(kit) if self.settings.mode == "centrifugo" else self._serving(kit):
+            yield
+
+    @asynccontextmanager
+    async def _beside_centrifugo(self, kit: Kit) -> AsyncGenerator[None]:
+        async with Centrifugo.running(kit, self.settings) as centrifugo:
+            self._centrifugo = centrifugo
+            kit.provide(Realtime, centrifugo.service)
+            yield
+        self._centrifugo = None
+
+    @asynccontextmanager
+    async def _serving(self, kit: Kit) -> AsyncGenerator[None]:
         node = self._node = Node(kit, self.settings, self._bus or choose(kit, self.settings))
         kit.provide(Realtime, RealtimeService(node))
         self._gateway = Gateway(node)
@@ -66,16 +81,32 @@ class RealtimePlugin(Plugin[RealtimeSettings]):
             await self._gateway.drain(seconds)
 
     def routes(self) -> Sequence[Any]:
-        from corekit_realtime.routes import entrance  # noqa: PLC0415  # a kit without HTTP needs no Litestar
+        if self.settings.mode == "centrifugo":
+            from corekit_realtime.centrifugo.routes import endpoints  # noqa: PLC0415  # a kit without HTTP needs none
+
+            return endpoints(self.settings, lambda: self._centrifugo.proxy if self._centrifugo else None)
+        from corekit_realtime.routes import entrance  # noqa: PLC0415  # nor Litestar
 
         return [entrance(self.settings.path, lambda: self._gateway)]
 
+    @classmethod
+    def commands(cls) -> Sequence[Any]:
+        """Return `corekit realtime …`."""
+        from corekit_realtime.command_line import centrifugo_config  # noqa: PLC0415  # only the command line needs it
+
+        return [centrifugo_config]
+
     def health(self) -> Iterable[Check]:
+        async def centrifugo() -> None:
+            if self._centrifugo is None:
+                raise Unavailable
+            await self._centrifugo.check()
+
         async def bus() -> None:
             if self._node is None or not self._node.bus.ready:
                 raise Unavailable
 
-        yield Check("bus", bus)
+        yield Check("centrifugo", centrifugo) if self.settings.mode == "centrifugo" else Check("bus", bus)
 
     @on(SessionEnded)
     async def close_sockets(self, ctx: Context, event: SessionEnded) -> None:

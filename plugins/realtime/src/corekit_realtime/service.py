@@ -8,9 +8,10 @@ import msgspec
 from msgspec import UnsetType
 
 from corekit.context import Context
-from corekit.contracts.realtime import ChannelLog, ClientInfo, Namespace, Online, Presence, Realtime
+from corekit.contracts.realtime import ChannelLog, ClientInfo, Namespace, Online, Presence, Realtime, Surface
+from corekit_realtime.channels import Namespaces, Place
 from corekit_realtime.codes import Refusal
-from corekit_realtime.node import USER, Node
+from corekit_realtime.node import USER, Node, user_channel
 from corekit_realtime.protocol import Data
 
 
@@ -22,9 +23,7 @@ class RealtimeService(Realtime):
 
     def add(self, namespace: Namespace, *, log: ChannelLog | None = None) -> None:
         """Add a family of channels."""
-        frame = inspect.currentframe()
-        caller = frame.f_back if frame else None  # two plugins with one namespace: the error names both
-        self.node.namespaces.add(namespace, log, caller.f_globals["__name__"] if caller else "?")
+        self.node.namespaces.add(namespace, log, owner())
 
     def methods(self, methods: object) -> None:
         """Add RPC methods."""
@@ -37,7 +36,8 @@ class RealtimeService(Realtime):
             ValueError: there is no such channel, or it has offsets and none was given, or the other way round.
 
         """
-        self._demand_fitting(channel, offset)
+        known = self.node.channels.find(channel) or place_of(self.node.namespaces, channel)
+        demand_fitting(known.namespace, known.log, offset)
         if ctx is None:
             self.node.publish(channel, data, offset)
             return
@@ -67,22 +67,35 @@ class RealtimeService(Realtime):
 
     async def online(self, users: Iterable[UUID]) -> dict[UUID, Online]:
         """Tell who is connected."""
-        found = {user: len(self.node.connections.of(user)) for user in users}
+        found = {user: len(self.node.presences.clients(user_channel(user))) for user in users}
         return {user: Online(devices) for user, devices in found.items() if devices}
 
-    def _demand_fitting(self, channel: str, offset: int) -> None:
-        known = self.node.channels.find(channel)
-        if known is not None:
-            namespace, log = known.namespace, known.log
-        else:
-            try:
-                _, namespace, _, log = self.node.namespaces.parse(channel)
-            except Refusal:
-                raise ValueError(f"no such channel: {channel.partition(':')[0]}:…") from None
-        if namespace is not USER and (offset > 0) is not (log is not None):
-            raise ValueError(f"channels of {namespace.name!r} {'need an offset' if log else 'have no offsets'}")
-        if namespace is USER and offset:
-            raise ValueError("the gateway numbers what goes to user channels")
+    def surface(self) -> Surface:
+        """Tell what has been added."""
+        return Surface(self.node.settings.path, self.node.namespaces.surface(), self.node.methods.surface())
+
+
+def owner() -> str:
+    """Name the module that calls the verb that asks: of two plugins with one namespace the error names both."""
+    frame = inspect.currentframe()
+    caller = frame.f_back.f_back if frame and frame.f_back else None
+    return caller.f_globals["__name__"] if caller else "?"
+
+
+def demand_fitting(namespace: Namespace, log: ChannelLog | None, offset: int) -> None:
+    """Refuse an offset where there is none, and none where there is one (ValueError)."""
+    if namespace is not USER and (offset > 0) is not (log is not None):
+        raise ValueError(f"channels of {namespace.name!r} {'need an offset' if log else 'have no offsets'}")
+    if namespace is USER and offset:
+        raise ValueError("the gateway numbers what goes to user channels")
+
+
+def place_of(namespaces: Namespaces, channel: str) -> Place:
+    """Understand a channel's name (ValueError)."""
+    try:
+        return namespaces.parse(channel)
+    except Refusal:
+        raise ValueError(f"no such channel: {channel.partition(':')[0]}:…") from None
 
 
 def _plain(data: Data) -> object:

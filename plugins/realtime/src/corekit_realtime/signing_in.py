@@ -2,16 +2,14 @@
 
 import math
 from importlib.metadata import version
-from typing import Any
 
-from corekit.context import Actor, Caller, Kit
-from corekit.contracts.auth import Denied, authenticate
-from corekit.contracts.realtime import Grant, Hello, Welcome, connecting
+from corekit.context import Actor
+from corekit.contracts.realtime import Grant, Hello, Welcome
 from corekit.errors import Problem
-from corekit.hooks import Hooks
 from corekit.watch.logs import get_logger
+from corekit_realtime.asked import NAME_MAX, identify, welcome
 from corekit_realtime.channel import Subscription
-from corekit_realtime.codes import CONNECTION_LIMIT, INVALID_TOKEN, REFUSED, TOKEN_EXPIRED, Ending, Refusal
+from corekit_realtime.codes import CONNECTION_LIMIT, INVALID_TOKEN, REFUSED, Ending, Refusal
 from corekit_realtime.connection import Connection
 from corekit_realtime.node import Node, user_channel
 from corekit_realtime.protocol import (
@@ -25,9 +23,6 @@ from corekit_realtime.protocol import (
     encoded,
 )
 from corekit_realtime.subscribing import Subscribing
-
-_TOKEN_MAX = 8192
-_NAME_MAX = 64
 
 
 class SigningIn:
@@ -43,17 +38,17 @@ class SigningIn:
         """Sign in, ask the plugins, make the server-side subscriptions, answer."""
         actor = await identify(self._kit, connection.stranger(), request.token)
         self._make_room(actor)
-        connection.name = request.name[:_NAME_MAX]
+        connection.name = request.name[:NAME_MAX]
         connection.sign_in(actor, request.token)
         self._node.connections.sign_in(connection)
         try:
-            welcome = await self._welcome(connection, request)
+            welcomed = await self._welcome(connection, request)
         except Problem as problem:
             raise Ending(REFUSED) from problem
-        subscriptions = await self._server_side(connection, request, welcome)
+        subscriptions = await self._server_side(connection, request, welcomed)
         if connection.closing is not None:
             return
-        result = self._result(connection, welcome)
+        result = self._result(connection, welcomed)
         result.subs = {subscription.channel.name: answer for subscription, answer in subscriptions}
         connection.answer(number, connect=result)
         connection.connected = True
@@ -74,23 +69,17 @@ class SigningIn:
         connection.answer(number, refresh=result)
 
     async def _welcome(self, connection: Connection, request: ConnectRequest) -> Welcome:
-        hello = Hello(connection.client, connection.name, request.version[:_NAME_MAX], decoded(request.data))
-        async with connection.fresh_caller().begin(readonly=True) as ctx:
-            answers = await self._kit.hooks.each(connecting, hello, ctx)
-        welcome = Welcome(
-            data=_merged([answer.data for answer in answers]),
-            channels=tuple(channel for answer in answers for channel in answer.channels),
-            conn_info=_merged([answer.conn_info for answer in answers]),
-        )
-        connection.conn_info = encoded(welcome.conn_info)
-        return welcome
+        hello = Hello(connection.client, connection.name, request.version[:NAME_MAX], decoded(request.data))
+        answer = await welcome(connection.fresh_caller(), hello)
+        connection.conn_info = encoded(answer.conn_info)
+        return answer
 
     async def _server_side(
-        self, connection: Connection, request: ConnectRequest, welcome: Welcome
+        self, connection: Connection, request: ConnectRequest, welcomed: Welcome
     ) -> list[tuple[Subscription, SubscribeResult]]:
         """Subscribe to the user's own channel and to what plugins add, with recovery."""
         made = []
-        for channel in dict.fromkeys((user_channel(connection.user), *welcome.channels)):
+        for channel in dict.fromkeys((user_channel(connection.user), *welcomed.channels)):
             asked = request.subs.get(channel, SubscribeRequest())
             try:
                 made.append(await self._subscribing.make(connection, channel, asked, Grant()))
@@ -100,14 +89,14 @@ class SigningIn:
                 )
         return made
 
-    def _result(self, connection: Connection, welcome: Welcome) -> ConnectResult:
+    def _result(self, connection: Connection, welcomed: Welcome) -> ConnectResult:
         expires, ttl = self._ttl(connection)
         return ConnectResult(
             client=connection.client,
             version=self._version,
             expires=expires,
             ttl=ttl,
-            data=encoded(welcome.data),
+            data=encoded(welcomed.data),
             ping=math.ceil(self._node.settings.ping),
             pong=True,
             node=self._node.id,
@@ -129,30 +118,3 @@ class SigningIn:
         if settings.limit_policy == "refuse":
             raise Ending(CONNECTION_LIMIT)
         theirs[0].close(CONNECTION_LIMIT)
-
-
-async def identify(kit: Kit, caller: Caller, token: str) -> Actor:
-    """Ask the plugins who a token speaks for.
-
-    Raises:
-        Refusal: it has expired; the client fetches a fresh one.
-        Ending: it is refused, or nobody knows it.
-
-    """
-    if not 0 < len(token) <= _TOKEN_MAX:
-        raise Ending(INVALID_TOKEN)
-    hooks: Hooks = kit.hooks
-    answer: Actor | Denied | None = await hooks.first(authenticate, token, caller)
-    if isinstance(answer, Denied) and answer.reason == "expired":
-        raise Refusal(TOKEN_EXPIRED)
-    if not isinstance(answer, Actor) or answer.kind not in {"user", "service"}:
-        raise Ending(INVALID_TOKEN)
-    return answer
-
-
-def _merged(answers: list[Any]) -> Any:
-    """Put the plugins' answers together: objects are merged, of anything else the last one counts."""
-    given = [answer for answer in answers if answer is not None]
-    if given and all(isinstance(answer, dict) for answer in given):
-        return {key: value for answer in given for key, value in answer.items()}
-    return given[-1] if given else None

@@ -1,11 +1,9 @@
 """`subscribe` and what ends or renews it: authorised, with what was missed, atomic against live publications."""
 
 import math
-from typing import Any
 
-from corekit.context import Context
-from corekit.contracts.realtime import Grant, can_subscribe
-from corekit.contracts.realtime import SubscribeRequest as Question
+from corekit.contracts.realtime import Grant
+from corekit_realtime.asked import grant
 from corekit_realtime.channel import Subscription
 from corekit_realtime.channels import NAME_MAX, Place
 from corekit_realtime.codes import (
@@ -43,7 +41,7 @@ class Subscribing:
         self._node.go_live(connection, subscription, result.offset)
 
     async def make(
-        self, connection: Connection, channel: str, request: SubscribeRequest, grant: Grant | None
+        self, connection: Connection, channel: str, request: SubscribeRequest, given: Grant | None
     ) -> tuple[Subscription, SubscribeResult]:
         """Make a subscription that still keeps what is published; without a grant the plugins are asked for one.
 
@@ -56,7 +54,7 @@ class Subscribing:
             await self._node.bus.settle()
             async with connection.fresh_caller().begin(readonly=True) as ctx:
                 subscription.data = decoded(request.data)
-                subscription.grant = grant or await self.ask(ctx, place, subscription.data)
+                subscription.grant = given or await grant(ctx, place, subscription.data)
                 subscription.wants &= subscription.grant.join_leave
                 result = await self._node.recovery.answer(
                     self._node.recovery.source(subscription.channel, ctx), request
@@ -68,19 +66,6 @@ class Subscribing:
             raise
         result.expires, result.ttl = self._ttl(subscription.grant)
         return subscription, result
-
-    async def ask(self, ctx: Context, place: Place, data: Any) -> Grant:
-        """Ask the plugins.
-
-        Raises:
-            Refusal: none of them allows it.
-
-        """
-        question = Question(place.name, place.namespace.name, place.id, data)
-        grant: Grant | None = await self._node.kit.hooks.first(can_subscribe, question, ctx)
-        if grant is None:
-            raise Refusal(PERMISSION_DENIED)
-        return grant
 
     async def unsubscribe(self, connection: Connection, number: int, request: ChannelRequest) -> None:
         """End a subscription; one that is not there is ended already."""
@@ -95,9 +80,9 @@ class Subscribing:
             raise Refusal(PERMISSION_DENIED)
         place = self._node.namespaces.parse(request.channel)
         async with connection.fresh_caller().begin(readonly=True) as ctx:
-            grant = await self.ask(ctx, place, subscription.data)
-        self._node.renew(connection, subscription, grant)
-        expires, ttl = self._ttl(grant)
+            granted = await grant(ctx, place, subscription.data)
+        self._node.renew(connection, subscription, granted)
+        expires, ttl = self._ttl(granted)
         connection.answer(number, sub_refresh=SubRefreshResult(expires, ttl))
 
     def _demand_free(self, connection: Connection, channel: str) -> Place:
@@ -109,7 +94,7 @@ class Subscribing:
             raise Refusal(LIMIT_EXCEEDED)
         return self._node.namespaces.parse(channel)
 
-    def _ttl(self, grant: Grant) -> tuple[bool, int]:
-        if grant.expires_at is None:
+    def _ttl(self, granted: Grant) -> tuple[bool, int]:
+        if granted.expires_at is None:
             return False, 0
-        return True, max(1, math.floor((grant.expires_at - self._node.kit.clock.now()).total_seconds()))
+        return True, max(1, math.floor((granted.expires_at - self._node.kit.clock.now()).total_seconds()))

@@ -9,12 +9,11 @@ from corekit.context import Context
 from corekit.contracts.realtime import ChannelLog
 from corekit.errors import Problem
 from corekit.watch.logs import get_logger
+from corekit_realtime.asked import grant, identify
 from corekit_realtime.channel import Channel, State
 from corekit_realtime.codes import UNSUBSCRIBED, Ending, Refusal
 from corekit_realtime.connection import Connection
 from corekit_realtime.node import PURPOSE, Node
-from corekit_realtime.signing_in import identify
-from corekit_realtime.subscribing import Subscribing
 
 _BATCH = 500
 
@@ -33,7 +32,6 @@ class Upkeep:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._subscribing = Subscribing(node)
         self._log = get_logger("corekit.realtime")
 
     async def check_positions(self) -> None:
@@ -43,7 +41,8 @@ class Upkeep:
             await self.compare_now()
 
     def begin_comparing(self) -> None:
-        """Compare beside what goes on: the bus was away."""
+        """Compare beside what goes on, and find the other nodes again: the bus was away."""
+        self._node.presences.greet()
         self._node.tasks.spawn(self.compare_now(), "compare")
 
     async def compare_now(self) -> None:
@@ -111,7 +110,7 @@ class Upkeep:
             for subscription in theirs:
                 place = self._node.namespaces.parse(subscription.channel.name)
                 try:
-                    await self._subscribing.ask(ctx, place, subscription.data)
+                    await grant(ctx, place, subscription.data)
                 except (Refusal, Problem) as refusal:
                     refused = isinstance(refusal, Refusal) or not refusal.temporary
                     if refused and subscription.state is not State.ENDED:

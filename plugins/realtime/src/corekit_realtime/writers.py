@@ -54,7 +54,7 @@ class Caps:
 
 
 class Writer:
-    """Replies of one turn of the loop share a message; a message for many goes out as it is, after them."""
+    """Replies of one turn of the loop share a write; what many get goes out as it is, after them."""
 
     __slots__ = (
         "_allowance",
@@ -174,7 +174,7 @@ class DirectWriter(Writer):
             return
         buffered = transport.get_write_buffer_size()
         if buffered <= self._soft or self._may(buffered, outgoing):
-            transport.write(outgoing.frame)
+            transport.write(outgoing.frames)
 
 
 class QueueWriter(Writer):
@@ -216,8 +216,8 @@ class QueueWriter(Writer):
     def _send(self, outgoing: Outgoing) -> None:
         if self.closed or (self._size > self._caps.soft and not self._may(self._size, outgoing)):
             return
-        self._queue.append(outgoing.payload)
-        self._size += len(outgoing.payload)
+        self._queue.extend(outgoing.replies)
+        self._size += sum(map(len, outgoing.replies))
         self._more.set()
         self._idle.clear()
 
@@ -225,13 +225,13 @@ class QueueWriter(Writer):
         while True:
             await self._more.wait()
             while self._queue:
-                payload = self._queue.popleft()
-                data = {"bytes": payload} if self.codec.binary else {"text": payload.decode()}
+                reply = self._queue.popleft()
+                data = {"bytes": reply} if self.codec.binary else {"text": reply.decode()}
                 try:
                     await self._asgi_send({"type": "websocket.send", **data})
                 except Exception:  # noqa: BLE001  # servers differ in what they raise for a lost peer
                     self.stop()
                     return
-                self._size -= len(payload)
+                self._size -= len(reply)
             self._more.clear()
             self._idle.set()

@@ -38,6 +38,10 @@ class Keys(Protocol):
         """Return the key that a text names (DecryptFailed)."""
         ...
 
+    def known(self, sealed: Sealed) -> Opens | None:
+        """Return the key that a text names, where that needs no look into the database."""
+        ...
+
     def make(self, session: Session, subject: UUID) -> Key:
         """Return the key of a person or of the system; made where there is none, in the session's transaction."""
         ...
@@ -222,6 +226,12 @@ async def seal(
 async def reveal(session: AsyncSession, attribute: InstrumentedAttribute[Any], pk: Any, sealed: Sealed) -> Any:
     """Decrypt what a Core statement or a single column has read (DecryptFailed)."""
     return await session.run_sync(lambda sync: _field(attribute).opener(sync, _pk(pk), sealed)())
+
+
+def unseal(key: Opens, attribute: InstrumentedAttribute[Any], pk: Any, sealed: Sealed) -> Any:
+    """Decrypt with a key that is at hand (DecryptFailed)."""
+    field = _field(attribute)
+    return _Opener(field, place_of(field.column, _pk(pk)), sealed.text, key)()
 
 
 def place_of(column: Column[Any], pk: Sequence[Any]) -> str:

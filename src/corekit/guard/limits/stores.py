@@ -13,14 +13,17 @@ from corekit.settings import Settings
 
 
 class LimitSettings(Settings, frozen=True):
-    """`[limits]`: `auto` counts in Redis if `[redis] url` is set, else in memory on SQLite, else in the database."""
+    """`[limits]`: `auto` counts in Redis if `[redis] url` is set, else in the database.
+
+    Where one process alone serves on SQLite, it counts in its memory instead of the database.
+    """
 
     store: Literal["auto", "memory", "sql", "redis"] = "auto"
     memory_keys: int = 100_000
 
 
 def make_limits(kit: Kit, settings: LimitSettings | None = None, redis: Redis | None = None) -> Limits:
-    """Pick the store; with SQLite one process serves, so `auto` may count in its memory.
+    """Pick the store: what several processes count must not lie in the memory of each, unless an operator says so.
 
     Raises:
         ConfigError: Redis shall count, but there is none.
@@ -29,7 +32,7 @@ def make_limits(kit: Kit, settings: LimitSettings | None = None, redis: Redis | 
     settings = settings or LimitSettings()
     store = settings.store
     if store == "auto":
-        store = "redis" if redis is not None else "sql" if kit.database.dialect == "postgresql" else "memory"
+        store = "redis" if redis is not None else "memory" if kit.alone and kit.database.dialect == "sqlite" else "sql"
     if store == "memory":
         return MemoryLimits(kit.clock, settings.memory_keys)
     if store == "sql":

@@ -69,9 +69,12 @@ def user(row: Row, index: Callable[[str], bytes]) -> UserRow:
 
 def identity(row: Row) -> IdentityRow:
     """Read a row of `auth.identities`; in old dumps `id` is the provider's name for the person."""
-    provider_id = row.get("provider_id") or row.get("id") or ""
+    provider, provider_id = row.get("provider") or "email", row.get("provider_id") or row.get("id") or ""
     data = _json(row.get("identity_data"))
-    if row.get("provider") == "phone":
+    if provider in {"email", "phone"}:
+        provider_id = str(_id(row, "user_id"))  # some dumps have the number here, which is in clear nowhere
+        data["sub"] = provider_id
+    if provider == "phone":
         data.pop("phone", None)  # it is sealed in its own column
     made = _time(row.get("created_at")) or datetime.now(UTC)
     try:
@@ -81,7 +84,7 @@ def identity(row: Row) -> IdentityRow:
     return IdentityRow(
         id=own,
         user_id=_id(row, "user_id"),
-        provider=row.get("provider") or "email",
+        provider=provider,
         provider_id=provider_id,
         identity_data=data,
         email=str(data.get("email") or "").lower() or None,

@@ -59,7 +59,8 @@ class IdentityRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"))
     provider: Mapped[str]
-    provider_id: Mapped[str]
+    # In clear, since each sign-in through a provider looks it up; for an address or number it is the account's id.
+    provider_id: Mapped[Annotated[str, PII("id")]]
     identity_data: Mapped[Annotated[dict[str, Any], PII("free_text")]]
     email: Mapped[Annotated[str, PII("email")] | None]
     last_sign_in_at: Mapped[datetime | None]

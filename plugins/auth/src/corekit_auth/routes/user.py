@@ -28,9 +28,7 @@ class UserController(Controller):
     @get("/user")
     async def me(self, request: Asked, caller: Who) -> UserObject:
         """Return the account of who asks."""
-        person = signed_in(request, caller)
-        async with person.begin(readonly=True) as ctx:
-            return await ctx.get(AuthService).me(ctx)
+        return await caller.kit.get(AuthService).me(signed_in(request, caller))
 
     @put("/user")
     async def update(

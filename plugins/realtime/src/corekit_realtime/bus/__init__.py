@@ -2,6 +2,30 @@
 
 from corekit_realtime.bus.base import Bus, Receive, shard_of
 from corekit_realtime.bus.memory import MemoryBus
-from corekit_realtime.bus.messages import Disconnect, Message, Published, Unsubscribe
+from corekit_realtime.bus.messages import (
+    Ask,
+    Changes,
+    Digest,
+    Disconnect,
+    Farewell,
+    Message,
+    PresenceMessage,
+    Published,
+    Unsubscribe,
+)
 
-__all__ = ["Bus", "Disconnect", "MemoryBus", "Message", "Published", "Receive", "Unsubscribe", "shard_of"]
+__all__ = [
+    "Ask",
+    "Bus",
+    "Changes",
+    "Digest",
+    "Disconnect",
+    "Farewell",
+    "MemoryBus",
+    "Message",
+    "PresenceMessage",
+    "Published",
+    "Receive",
+    "Unsubscribe",
+    "shard_of",
+]

@@ -7,18 +7,25 @@ from corekit_realtime.bus.base import Bus
 from corekit_realtime.bus.memory import MemoryBus
 from corekit_realtime.settings import RealtimeSettings
 
+_CURES = (
+    'set [redis] url and [realtime] bus = "redis", or name a server in bus (redis://… or nats://…),'
+    " or use PostgreSQL with its own bus, or run one process: workers = 1, and no `corekit worker`"
+)
+
 
 def choose(kit: Kit, settings: RealtimeSettings) -> Bus:
-    """Make the bus of `[realtime] bus`; `auto` needs no further service.
+    """Make the bus of `[realtime] bus`; `auto` needs no service that is not there already.
 
     Raises:
-        ConfigError: the bus needs what the kit does not have.
+        ConfigError: the bus needs what the kit does not have, or joins nobody although there are several processes.
 
     """
     name = settings.bus
     if name == "auto":
-        name = "memory" if kit.database.dialect == "sqlite" else "postgresql"
+        name = _automatic(kit)
     if name == "memory":
+        if not kit.alone:
+            raise ConfigError(f"[realtime] bus is memory, which joins no other process; {_CURES}")
         return MemoryBus()
     if name == "postgresql":
         if kit.database.dialect != "postgresql":
@@ -36,3 +43,9 @@ def choose(kit: Kit, settings: RealtimeSettings) -> Bus:
     if redis is None:
         raise ConfigError("[realtime] bus is redis, but [redis] url is not set; or write the URL here")
     return redis_bus(redis, settings.bus_prefix)
+
+
+def _automatic(kit: Kit) -> str:
+    if kit.database.dialect == "postgresql":
+        return "postgresql"
+    return "memory" if kit.redis is None else "redis"

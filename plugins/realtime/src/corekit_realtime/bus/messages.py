@@ -37,4 +37,53 @@ class Disconnect(Struct, frozen=True, tag="d", array_like=True):
     code: int
 
 
-Message = Published | Unsubscribe | Disconnect
+class Change(Struct, frozen=True, array_like=True):
+    """Somebody came to a channel; without a user, left it."""
+
+    channel: str
+    info: ClientInfo
+
+
+class Changes(Struct, frozen=True, tag="c", array_like=True):
+    """What the journal of a node says after `since`, up to `until`; it ends at `last` now, with this checksum.
+
+    `changes`, encoded, are read only where they are news.
+    """
+
+    origin: str
+    since: int
+    until: int
+    last: int
+    checksum: int
+    changes: Raw
+
+
+class Digest(Struct, frozen=True, tag="g", array_like=True):
+    """A node is there: where its journal ends and the checksum of its clients; it is gone after so much `silence`.
+
+    `greets` asks the others to say the same of themselves.
+    """
+
+    origin: str
+    last: int
+    checksum: int
+    silence: float
+    greets: bool
+
+
+class Ask(Struct, frozen=True, tag="a", array_like=True):
+    """A node lacks what the journal of another one, `node`, says after `since`."""
+
+    origin: str
+    node: str
+    since: int
+
+
+class Farewell(Struct, frozen=True, tag="f", array_like=True):
+    """A node stops."""
+
+    origin: str
+
+
+PresenceMessage = Changes | Digest | Ask | Farewell
+Message = Published | Unsubscribe | Disconnect | PresenceMessage

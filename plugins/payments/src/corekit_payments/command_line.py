@@ -1,0 +1,159 @@
+"""`corekit payments …`: what an operator looks up, and the sandbox's own journal."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar, get_args
+
+import click
+import msgspec
+
+from corekit.cli.options import configuration, load, run
+from corekit.context import Context
+from corekit.contracts.payments import Operation, OutcomeUnknown, Payment, PaymentQuery, PaymentStatus
+from corekit.errors import ConfigError, NotFound
+from corekit.kit import Corekit
+from corekit.values import SystemClock
+from corekit_payments import reading
+from corekit_payments.ledger import Balance, balances, broken
+from corekit_payments.models import PURPOSE
+from corekit_payments.sandbox import Effect, Journal, Sandbox, journal_of
+from corekit_payments.settings import PaymentsSettings
+
+T = TypeVar("T")
+
+
+@click.command("list")
+@click.option("--status", type=click.Choice(get_args(PaymentStatus)), help="Only those of this status.")
+@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="At most so many.")
+@configuration
+def list_(
+    status: PaymentStatus | None,
+    limit: int,
+    path: Path | None,
+    env: str | None,
+    database: str | None,
+    data_dir: Path | None,
+) -> None:
+    """List payments without a tenant, the newest first: id, time, status, amount in minor units, captured, refunded."""
+    kit = Corekit.load(load(path, env, database, data_dir))
+    page = run(_with(kit, lambda ctx: reading.page(ctx, PaymentQuery(status=status, limit=limit))))
+    for payment in page.items:
+        click.echo(_line(payment))
+    if not page.items:
+        click.echo("# there are none", err=True)
+    elif page.next is not None:
+        click.echo(f"# the newest {limit}; more with --limit", err=True)
+
+
+@click.command()
+@click.argument("id_", metavar="ID")
+@configuration
+def show(id_: str, path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:
+    """Print one payment and what was asked of its provider, as JSON. ID is pay_…."""
+    kit = Corekit.load(load(path, env, database, data_dir))
+
+    async def both(ctx: Context) -> tuple[Payment, list[Operation]]:
+        payment = reading.parsed(id_)
+        return await reading.read(ctx, payment), await reading.operations(ctx, payment)
+
+    try:
+        payment, operations = run(_with(kit, both))
+    except NotFound:
+        raise click.UsageError(f"there is no payment {id_}; `corekit payments list` shows what there is") from None
+    shown = msgspec.json.encode({"payment": payment, "operations": operations})
+    click.echo(msgspec.json.format(shown, indent=2).decode())
+
+
+@click.command()
+@configuration
+def ledger(path: Path | None, env: str | None, database: str | None, data_dir: Path | None) -> None:
+    """Print each account without a tenant, in minor units: debits, credits, balance.
+
+    What does not agree between payments, their operations and the ledger, of any tenant, is listed on
+    stderr, and the exit code is 1.
+    """
+    kit = Corekit.load(load(path, env, database, data_dir))
+
+    async def both(ctx: Context) -> tuple[list[Balance], dict[str, list[str]]]:
+        return await balances(ctx), await broken(ctx)
+
+    accounts, wrong = run(_with(kit, both))
+    for one in accounts:
+        sums = f"{one.debit:>16}  {one.credit:>16}  {one.debit - one.credit:>16} {one.currency}"
+        click.echo(f"{one.code:<40}  {sums}")
+    for name, rows in wrong.items():
+        click.echo(f"{name}: {', '.join(rows)}", err=True)
+    if wrong:
+        raise SystemExit(1)
+
+
+@click.group()
+def sandbox() -> None:
+    """Look at what the sandbox did, and be the payer who approves."""
+
+
+@sandbox.command()
+@click.option("--instance", default="sandbox", show_default=True, help="The name below [payments.providers].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line per effect.")
+@configuration
+def journal(
+    *,
+    instance: str,
+    as_json: bool,
+    path: Path | None,
+    env: str | None,
+    database: str | None,
+    data_dir: Path | None,
+) -> None:
+    """List what the sandbox has held, taken, released and given back, whatever the books say, the oldest first."""
+    for effect in _journal(Corekit.load(load(path, env, database, data_dir)), instance).effects():
+        click.echo(msgspec.json.encode(effect).decode() if as_json else _effect(effect))
+
+
+@sandbox.command()
+@click.argument("ref")
+@click.argument("verdict", type=click.Choice(["approve", "refuse"]))
+@click.option("--instance", default="sandbox", show_default=True, help="The name below [payments.providers].")
+@configuration
+def decide(
+    ref: str,
+    verdict: str,
+    instance: str,
+    path: Path | None,
+    env: str | None,
+    database: str | None,
+    data_dir: Path | None,
+) -> None:
+    """Approve or refuse what waits for its payer (tok_3ds, tok_upi_qr). REF is the operation's `provider_ref`."""
+    provider = Sandbox(instance, _journal(Corekit.load(load(path, env, database, data_dir)), instance), SystemClock())
+    try:
+        run(provider.decide(ref, approve=verdict == "approve"))
+    except OutcomeUnknown:
+        raise click.UsageError(f"nothing waits for a decision at {ref}") from None
+    click.echo("decided; a server hears of it when it looks next, at once where a client asks", err=True)
+
+
+async def _with(kit: Corekit, do: Callable[[Context], Awaitable[T]]) -> T:
+    kit.load_keyring()
+    async with kit.database:
+        await kit.schema.demand_current()
+        async with kit.caller().system(PURPOSE).begin(readonly=True) as ctx:
+            return await do(ctx)
+
+
+def _journal(kit: Corekit, instance: str) -> Journal:
+    settings = kit.config.table("payments", PaymentsSettings).providers.get(instance)
+    if settings is None or settings.kind != "sandbox":
+        raise ConfigError(f"[payments.providers.{instance}] is no sandbox")
+    return Journal(journal_of(kit.database.data_dir, instance))
+
+
+def _line(payment: Payment) -> str:
+    money = f"{payment.amount.minor} {payment.amount.currency}"
+    moved = f"{payment.totals.captured}  {payment.totals.refunded}"
+    return f"{payment.id}  {payment.created_at:%Y-%m-%d %H:%M:%S}  {payment.status:<23}  {money:>18}  {moved}"
+
+
+def _effect(effect: Effect) -> str:
+    money = f"{effect.amount:>12} {effect.currency}"
+    return f"{effect.at[:19]}  {effect.kind:<9}  {money}  {effect.ref}  {effect.reference}"

@@ -1,0 +1,65 @@
+"""Differences between our books and a provider's: each is one row, told once, for a person to resolve."""
+
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Select, select
+
+from corekit.contracts.audit import Audit, Target
+from corekit.contracts.payments import MismatchOpened, OperationState
+from corekit.events import emit
+from corekit.values import Money, typeid, uuid7
+from corekit.watch import get_logger
+from corekit_payments.books import Books
+from corekit_payments.models import OperationRow, ReconciliationItemRow
+
+
+async def open_item(
+    books: Books, operation: OperationRow, kind: str, ref: str | None, amount: Money | None, state: OperationState
+) -> None:
+    """Open one, unless the same is open or was resolved already; the payment's lock keeps two from doing it.
+
+    `ref`, `amount` and `state` are the provider's side of it.
+    """
+    ctx, payment = books.ctx, books.payment
+    our_ref, their_ref = typeid("pop", operation.id), ref or ""
+    same = _of(operation, kind).where(ReconciliationItemRow.their_ref == their_ref)
+    if await ctx.session.scalar(same) is not None:
+        return
+    item = ReconciliationItemRow(
+        id=uuid7(), tenant=payment.tenant, kind=kind, provider=operation.provider, our_ref=our_ref,
+        their_ref=their_ref, ours=_side(operation.state, books.money(operation)),
+        theirs=_side(state, amount), state="open", reason="", created_at=ctx.now(),
+    )  # fmt: skip
+    ctx.session.add(item)
+    await _tell(books, operation, kind, item.id)
+
+
+async def close_item(books: Books, operation: OperationRow, kind: str, reason: str) -> None:
+    """Resolve what is open of this kind, where what came later explains it."""
+    for item in await books.ctx.session.scalars(_of(operation, kind).where(ReconciliationItemRow.state == "open")):
+        item.state, item.reason, item.resolved_at = "resolved", reason, books.ctx.now()
+
+
+def _of(operation: OperationRow, kind: str) -> Select[ReconciliationItemRow]:
+    return select(ReconciliationItemRow).where(
+        ReconciliationItemRow.kind == kind,
+        ReconciliationItemRow.provider == operation.provider,
+        ReconciliationItemRow.our_ref == typeid("pop", operation.id),
+    )
+
+
+async def _tell(books: Books, operation: OperationRow, kind: str, item: UUID) -> None:
+    ctx, payment = books.ctx, books.payment
+    opened = MismatchOpened(
+        item=item, kind=kind, payment=payment.id, operation=operation.id, provider=operation.provider
+    )
+    await emit(ctx, opened)
+    details = {"item": str(item), "kind": kind, "operation": typeid("pop", operation.id)}
+    target = Target("payment", payment.id)
+    await ctx.get(Audit).record(ctx, "payments.recon.opened", target=target, details=details, actor=operation.initiator)
+    get_logger("corekit.payments").error("payments_mismatch_opened", reason=kind)
+
+
+def _side(state: OperationState, money: Money | None) -> dict[str, object]:
+    return {"state": state, "amount": msgspec.to_builtins(money)}

@@ -1,0 +1,17 @@
+"""The ledger: every movement of money as a balanced pair, in the transaction in which it becomes known."""
+
+from corekit_payments.ledger.invariants import INVARIANTS, broken
+from corekit_payments.ledger.posting import post
+from corekit_payments.ledger.reading import Balance, balances
+from corekit_payments.ledger.rows import LedgerAccountRow, LedgerTransactionRow, PostingRow
+
+__all__ = [
+    "INVARIANTS",
+    "Balance",
+    "LedgerAccountRow",
+    "LedgerTransactionRow",
+    "PostingRow",
+    "balances",
+    "broken",
+    "post",
+]

@@ -1,0 +1,73 @@
+"""What must hold between payments, operations and the ledger: one statement each, which returns what breaks it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy.orm import aliased
+
+from corekit.context import Context
+from corekit_payments.ledger.rows import LedgerAccountRow, LedgerTransactionRow, PostingRow
+from corekit_payments.models import OperationRow, PaymentRow
+
+_TX, _POSTING, _OP, _PAYMENT = LedgerTransactionRow, PostingRow, OperationRow, PaymentRow
+_SURPLUS = aliased(OperationRow)
+
+
+def _posted(signs: Mapping[str, int]) -> ColumnElement[int]:
+    """Sum up what was posted for a payment: kinds with their signs."""
+    signed = case(*[(_TX.kind == kind, sign * _POSTING.amount) for kind, sign in signs.items()], else_=literal(0))
+    total = (
+        select(func.coalesce(func.sum(signed), 0))
+        .select_from(_POSTING)
+        .join(_TX, _TX.id == _POSTING.tx)
+        .join(_OP, _OP.id == _TX.operation_id)
+        .where(_OP.payment_id == _PAYMENT.id)
+    )
+    return total.correlate(_PAYMENT).scalar_subquery()
+
+
+def _payments(wrong: ColumnElement[bool]) -> Select[Any]:
+    return select(_PAYMENT.id).where(wrong)
+
+
+def _without(*kinds: str) -> ColumnElement[bool]:
+    return ~exists().where(and_(_TX.operation_id == _OP.id, _TX.kind.in_(kinds)))
+
+
+_MONEY = or_(
+    and_(_OP.kind == "capture", _OP.state == "succeeded", _without("capture", "surplus")),
+    and_(_OP.kind == "refund", _OP.state == "succeeded", _without("refund_done", "refund_late", "surplus_refund")),
+    and_(_OP.kind == "refund", _OP.of.is_(None), _without("refund_created")),
+)
+INVARIANTS: Mapping[str, Select[Any]] = {
+    "captured": _payments(_PAYMENT.captured != _posted({"capture": 1})),
+    "refunded": _payments(_PAYMENT.refunded != _posted({"refund_done": 1, "refund_late": 1})),
+    "refund_pending": _payments(
+        _PAYMENT.refund_pending != _posted({"refund_created": 1, "refund_done": -1, "refund_failed": -1})
+    ),
+    "operations_without_posting": select(_OP.id).where(_MONEY),
+    "postings_without_operation": select(_TX.id)
+    .join(_OP, _OP.id == _TX.operation_id)
+    .where(_TX.kind.in_(["capture", "surplus", "refund_done", "refund_late", "surplus_refund"]))
+    .where(_OP.state != "succeeded"),
+    "transactions_without_pair": select(_TX.id).where(~exists().where(_POSTING.tx == _TX.id)),
+    "currencies": select(_POSTING.tx)
+    .join(LedgerAccountRow, or_(LedgerAccountRow.id == _POSTING.debit, LedgerAccountRow.id == _POSTING.credit))
+    .where(LedgerAccountRow.currency != _POSTING.currency),
+    "surplus": select(_SURPLUS.id)  # more given back than had come
+    .join(_OP, _OP.of == _SURPLUS.id)
+    .where(_OP.state.not_in(["failed", "canceled"]))
+    .group_by(_SURPLUS.id, _SURPLUS.amount)
+    .having(func.sum(_OP.amount) > _SURPLUS.amount),
+}
+
+
+async def broken(ctx: Context) -> dict[str, list[str]]:
+    """Return what breaks each invariant, by its id; nothing where all hold. It reads whole tables."""
+    found: dict[str, list[str]] = {}
+    for name, statement in INVARIANTS.items():
+        rows = [str(id_) for id_ in await ctx.session.scalars(statement.limit(100))]
+        if rows:
+            found[name] = rows
+    return found

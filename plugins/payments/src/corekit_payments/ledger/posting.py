@@ -1,0 +1,105 @@
+"""What is posted when an operation moves money: a table of pairs, and the one function that writes them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import UUID, uuid5
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+from corekit.contracts.payments import OperationState
+from corekit.values import typeid, uuid7
+from corekit_payments.books import Books
+from corekit_payments.ledger.rows import AccountKind, LedgerAccountRow, LedgerTransactionRow, PostingRow
+from corekit_payments.models import OperationRow
+from corekit_payments.transitions import LATE
+
+_ACCOUNTS = UUID("5d0e2d5c-6f5e-5f0c-9f0e-6c1f3f1f7a10")  # the name space of account ids (RFC 9562 §5.5)
+
+# What happened: from which account to which. `clearing` is what the provider owes us, `payable` what we owe the payee,
+# `refunds` what is promised to payers, `suspense` money that nobody is owed yet.
+PAIRS: Mapping[str, tuple[str, str]] = {
+    "capture": ("clearing", "payable"),
+    "fee": ("payable", "clearing"),
+    "refund_created": ("payable", "refunds"),
+    "refund_done": ("refunds", "clearing"),
+    "refund_failed": ("refunds", "payable"),
+    "refund_late": ("payable", "clearing"),
+    "surplus": ("clearing", "suspense"),
+    "surplus_refund": ("suspense", "clearing"),
+}
+_KINDS: Mapping[str, AccountKind] = {
+    "clearing": "asset",
+    "payable": "liability",
+    "refunds": "liability",
+    "suspense": "liability",
+}
+
+
+async def post(books: Books, op: OperationRow, before: OperationState | None) -> None:
+    """Post what the change of an operation has moved, under its payment's lock; `before` is None for a new one."""
+    for kind in _happenings(op, before):
+        await _write(books, op, kind, op.fee if kind == "fee" and op.fee else op.amount)
+
+
+def _happenings(op: OperationRow, before: OperationState | None) -> Iterator[str]:
+    if op.kind == "capture" and op.state == "succeeded" != before:
+        yield "surplus" if op.surplus else "capture"
+        if op.fee and not op.surplus:
+            yield "fee"
+    elif op.kind == "refund":
+        yield from _of_refund(op, before)
+
+
+def _of_refund(op: OperationRow, before: OperationState | None) -> Iterator[str]:
+    """Follow the promise: it is made at the beginning, then kept or taken back; kept late, it is paid all the same."""
+    promised = op.of is None
+    if before is None:
+        if promised:
+            yield "refund_created"
+    elif op.state == before:
+        return
+    elif op.state == "succeeded":
+        if promised and before not in LATE:
+            yield "refund_failed" if op.surplus else "refund_done"
+        if op.surplus:
+            yield "surplus_refund"
+        elif before in LATE:
+            yield "refund_late"
+    elif op.state in LATE and before not in LATE and promised:
+        yield "refund_failed"
+
+
+async def _write(books: Books, op: OperationRow, kind: str, amount: int) -> None:
+    ctx, payment = books.ctx, books.payment
+    payee = "merchant" if payment.payee is None else typeid("usr", payment.payee)
+    codes = {"clearing": f"clearing:{op.provider}", "payable": f"payable:{payee}"}
+    debit, credit = [
+        await _account(books, codes.get(name, name), _KINDS.get(name, "liability")) for name in PAIRS[kind]
+    ]
+    tx = LedgerTransactionRow(
+        id=uuid7(), tenant=payment.tenant, source=f"op:{typeid('pop', op.id)}", kind=kind, operation_id=op.id,
+        created_at=ctx.now(),
+    )  # fmt: skip
+    ctx.session.add(tx)
+    await ctx.session.flush()
+    pair = PostingRow(
+        tx=tx.id, n=1, tenant=payment.tenant, debit=debit, credit=credit, amount=amount, currency=payment.currency
+    )
+    ctx.session.add(pair)
+
+
+async def _account(books: Books, code: str, kind: AccountKind) -> UUID:
+    """Return the account of a code, made when it is first needed; two who make it at once make the same."""
+    tenant, currency = books.payment.tenant, books.payment.currency
+    id_ = uuid5(_ACCOUNTS, f"{tenant or ''}/{code}/{currency}")
+    known: set[Any] = books.ctx.session.info.setdefault("payments_accounts", set())
+    if id_ not in known:
+        insert = postgresql.insert if books.ctx.kit.database.dialect == "postgresql" else sqlite.insert
+        values = {"id": id_, "tenant": tenant, "code": code, "currency": currency, "kind": kind}
+        owner = books.payment.payee if code.startswith("payable:") else None
+        made = (
+            insert(LedgerAccountRow).values(owner=owner, created_at=books.ctx.now(), **values).on_conflict_do_nothing()
+        )
+        await books.ctx.session.execute(made)
+        known.add(id_)
+    return id_

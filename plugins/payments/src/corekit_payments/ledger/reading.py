@@ -1,0 +1,30 @@
+"""Balances."""
+
+import msgspec
+from sqlalchemy import func, select
+
+from corekit.context import Context
+from corekit_payments.ledger.rows import LedgerAccountRow, PostingRow
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """What was debited to an account and credited to it, in minor units; their difference is its balance."""
+
+    code: str
+    currency: str
+    kind: str
+    debit: int
+    credit: int
+
+
+async def balances(ctx: Context) -> list[Balance]:
+    """Sum up every account of the tenant, by code and currency."""
+    account = LedgerAccountRow
+    debit, credit = (
+        select(func.coalesce(func.sum(PostingRow.amount), 0)).where(side == account.id).scalar_subquery()
+        for side in (PostingRow.debit, PostingRow.credit)
+    )
+    summed = select(account.code, account.currency, account.kind, debit.label("debit"), credit.label("credit"))
+    mine = summed.where(account.tenant.is_not_distinct_from(ctx.tenant)).order_by(account.code, account.currency)
+    rows = (await ctx.session.execute(mine)).mappings()
+    return [msgspec.convert({**row, "debit": int(row["debit"]), "credit": int(row["credit"])}, Balance) for row in rows]

@@ -1,0 +1,90 @@
+"""The plugin `payments`."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from corekit.context import Context, Kit
+from corekit.contracts.audit import Audit
+from corekit.contracts.payments import Payments, Provider, ProviderSettings, payment_providers
+from corekit.errors import ConfigError
+from corekit.hooks import implements
+from corekit.jobs import schedule
+from corekit.plugin import Plugin
+from corekit.watch import get_logger
+from corekit_payments.driving import Driver
+from corekit_payments.holding import Holding
+from corekit_payments.ledger import broken
+from corekit_payments.models import PURPOSE
+from corekit_payments.providers import Providers
+from corekit_payments.requesting import Requests
+from corekit_payments.sandbox import Journal, Sandbox, journal_of
+from corekit_payments.service import PaymentsService
+from corekit_payments.settings import PaymentsSettings
+from corekit_payments.sweeping import Sweeper
+
+_PRODUCTION = frozenset({"prod", "production"})
+
+
+class PaymentsPlugin(Plugin[PaymentsSettings]):
+    """Payments that happen once, or not at all, or are known to be unknown."""
+
+    name = "payments"
+    provides = (Payments,)
+    requires = (Audit,)
+    purposes = {PURPOSE: "Writes payments, for the person who pays or for an operator, after asking what they may."}
+
+    def __init__(self, settings: PaymentsSettings | None = None) -> None:
+        super().__init__(settings)
+        self._kit: Kit | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, kit: Kit) -> AsyncGenerator[None]:
+        """Ask for the adapters of the enabled instances, provide Payments, and look after what is open."""
+        self._kit = kit
+        providers = await Providers.start(kit, self.settings.providers)
+        holding = Holding(kit, self.settings, providers)
+        await holding.demand_adapters()
+        driver = Driver(holding, self.settings)
+        service = PaymentsService(kit, self.settings, providers, driver)
+        kit.provide(Payments, service)
+        kit.provide(Requests, Requests(service, self.settings.request_timeout))
+        sweeper = Sweeper(kit, holding, driver)
+        try:
+            if self.settings.sweep:
+                async with sweeper.running():
+                    yield
+            else:
+                yield
+        finally:
+            await driver.close()
+            self._kit = None
+
+    @classmethod
+    def commands(cls) -> Sequence[Any]:
+        """Return `corekit payments …`."""
+        from corekit_payments.command_line import ledger, list_, sandbox, show  # noqa: PLC0415  # only the command line needs it
+
+        return [list_, show, ledger, sandbox]
+
+    @schedule("7 * * * *", tag="payments.check_ledger", purpose=PURPOSE)
+    async def check_ledger(self, ctx: Context) -> None:
+        """Hold payments, operations and the ledger against each other; what does not agree is an error in the log."""
+        for name, rows in (await broken(ctx)).items():
+            get_logger("corekit.payments").error("payments_ledger_broken", reason=name, count=len(rows))
+
+    def routes(self) -> Sequence[Any]:
+        """Return what is under `/payments/v1`."""
+        from corekit_payments.routes import MethodRoutes, PaymentRoutes  # noqa: PLC0415  # no HTTP, no Litestar
+
+        return [PaymentRoutes, MethodRoutes]
+
+    @implements(payment_providers)
+    async def sandbox(self, settings: ProviderSettings) -> Sequence[Provider] | None:
+        """Bring the instances of the sandbox (ConfigError in production, unless it is allowed there on purpose)."""
+        if settings.kind != "sandbox" or self._kit is None:
+            return None
+        if self._kit.env in _PRODUCTION and not settings.allow_in_production:
+            raise ConfigError(f"[payments.providers.{settings.name}]: the sandbox moves no money; name a real provider")
+        journal = Journal(journal_of(self._kit.database.data_dir, settings.name))
+        return [Sandbox(settings.name, journal, self._kit.clock)]

@@ -1,0 +1,75 @@
+"""The enabled instances of providers, and which of them offers a method."""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from corekit.context import Kit
+from corekit.contracts.payments import Method, PaymentMethod, Provider, ProviderSettings, payment_providers
+from corekit.errors import ConfigError, Invalid
+from corekit.values import Money
+from corekit.values.money import exponent
+from corekit_payments.errors import MethodNotAvailable
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+class Providers:
+    """Adapters by the name of their instance."""
+
+    def __init__(self, instances: Mapping[str, Provider]) -> None:
+        self._instances = instances
+
+    @classmethod
+    async def start(cls, kit: Kit, settings: Mapping[str, ProviderSettings]) -> "Providers":
+        """Ask for the adapter of each enabled instance.
+
+        Raises:
+            ConfigError: an instance's name is none, or not exactly one adapter is of its kind.
+
+        """
+        found: dict[str, Provider] = {}
+        for name, instance in settings.items():
+            if not _NAME.fullmatch(name):
+                raise ConfigError(f"[payments.providers.{name}]: a to z first, then a to z, 0 to 9 and _; at most 32")
+            if not instance.enabled:
+                continue
+            asked = msgspec.structs.replace(instance, name=name)
+            many = [one for brought in await kit.hooks.each(payment_providers, asked) for one in brought]
+            if len(many) != 1 or many[0].name != name:
+                raise ConfigError(f"[payments.providers.{name}]: {len(many)} adapters of the kind {instance.kind!r}")
+            found[name] = many[0]
+        return cls(found)
+
+    def named(self, name: str) -> Provider | None:
+        """Return the adapter of an instance."""
+        return self._instances.get(name)
+
+    def offering(self, method: Method) -> Provider:
+        """Return the instance that a method names, or the only one that offers it (MethodNotAvailable)."""
+        kind = str(type(method).__struct_config__.tag)
+        many = [one for one in self._instances.values() if kind in one.capabilities.methods]
+        if method.provider is not None:
+            many = [one for one in many if one.name == method.provider]
+        if len(many) != 1:
+            raise MethodNotAvailable(pointer="/method")
+        return many[0]
+
+    def taking(self, currency: str) -> list[PaymentMethod]:
+        """List the methods by which a currency can be paid, by instance and type (Invalid)."""
+        try:
+            exponent(currency)
+        except ValueError as error:
+            raise Invalid(str(error), pointer="/currency") from None
+        return [
+            PaymentMethod(
+                type=kind,
+                provider=name,
+                minimum=Money(one.capabilities.minimum, currency),
+                maximum=None if (most := one.capabilities.maximum) is None else Money(most, currency),
+            )
+            for name, one in sorted(self._instances.items())
+            if currency in one.capabilities.currencies
+            for kind in sorted(one.capabilities.methods)
+        ]

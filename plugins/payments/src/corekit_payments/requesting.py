@@ -1,0 +1,140 @@
+"""A request under an idempotency key: the verb with its key in one transaction, then the drive, then what to answer."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from corekit.context import Caller, Context
+from corekit.contracts.payments import Method, NewPayment, OperationKind, Payment, Payments, Refund
+from corekit.guard.idempotency import Idempotency, IdempotencyKey
+from corekit.values import Money, parse_id, typeid
+from corekit_payments import reading
+from corekit_payments.errors import PaymentDeclined, ProviderUnavailable
+from corekit_payments.models import PURPOSE, OperationRow
+from corekit_payments.transitions import IN_HAND
+
+T = TypeVar("T")
+Make = Callable[[Context], Awaitable[str]]
+
+
+@dataclass(frozen=True)
+class Taken(Generic[T]):
+    """What a request has come to; `done` is false while its operation is still in hand."""
+
+    shown: T
+    done: bool = True
+
+
+class Requests:
+    """The verbs for clients that may repeat them: one key, one effect, one answer.
+
+    What was asked for is driven and shown with the plugin's rights: the verb has asked what the person may, and who
+    may capture or refund need not be one who sees every payment. Each method raises what its verb and the store of
+    keys raise, and after the commit:
+
+        PaymentDeclined: the provider refused.
+        ProviderUnavailable: it was certainly not reached.
+    """
+
+    def __init__(self, payments: Payments, wait: float) -> None:
+        self._payments = payments
+        self._wait = wait
+
+    async def create(self, caller: Caller, key: IdempotencyKey, new: NewPayment) -> Taken[Payment]:
+        """Create a payment; with `confirm`, try to be paid."""
+        return await self._payment(caller, key, "authorize", lambda ctx: self._payments.create(ctx, new))
+
+    async def confirm(
+        self, caller: Caller, key: IdempotencyKey, payment: str, method: Method, return_url: str | None
+    ) -> Taken[Payment]:
+        """Try to be paid."""
+        return await self._payment(
+            caller, key, "authorize", lambda ctx: self._payments.confirm(ctx, payment, method, return_url)
+        )
+
+    async def cancel(self, caller: Caller, key: IdempotencyKey, payment: str, reason: str) -> Taken[Payment]:
+        """Cancel a payment."""
+        return await self._payment(caller, key, "void", lambda ctx: self._payments.cancel(ctx, payment, reason))
+
+    async def capture(
+        self, caller: Caller, key: IdempotencyKey, payment: str, amount: Money | None, *, final: bool
+    ) -> Taken[Payment]:
+        """Take what is held, or a part."""
+        return await self._payment(
+            caller, key, "capture", lambda ctx: self._payments.capture(ctx, payment, amount, final=final)
+        )
+
+    async def refund(
+        self, caller: Caller, key: IdempotencyKey, payment: str, amount: Money | None, reason: str
+    ) -> Taken[Refund]:
+        """Give captured money back, or a part; one that the provider refuses is a result, not a decline."""
+
+        async def make(ctx: Context) -> str:
+            return (await self._payments.refund(ctx, payment, amount, reason)).id
+
+        operation = await self._drive(caller, await _claim(caller, key, make))
+        async with caller.system(PURPOSE).begin(readonly=True) as ctx:
+            row = await reading.operation_row(ctx, operation)
+            paid = await reading.read(ctx, row.payment_id)
+            return Taken(await reading.refund(ctx, row, paid.amount.currency), done=_done(row, ctx.now()))
+
+    async def _payment(
+        self, caller: Caller, key: IdempotencyKey, kind: OperationKind, verb: Callable[[Context], Awaitable[Payment]]
+    ) -> Taken[Payment]:
+        async def make(ctx: Context) -> str:
+            made = (await verb(ctx)).id
+            operation = await reading.in_hand(ctx, reading.parsed(made))
+            if operation is None or (await reading.operation_row(ctx, operation)).kind != kind:
+                return made  # nothing to be driven, or nothing of this request's
+            return typeid("pop", operation)
+
+        resource = await _claim(caller, key, make)
+        if _is_payment(resource):
+            async with caller.system(PURPOSE).begin(readonly=True) as ctx:
+                return Taken(await self._payments.get(ctx, resource))
+        operation = await self._drive(caller, resource)
+        async with caller.system(PURPOSE).begin(readonly=True) as ctx:
+            row = await reading.operation_row(ctx, operation)
+            paid = await reading.read(ctx, row.payment_id)
+            if row.state == "failed":
+                raise PaymentDeclined(reason=row.error_class, payment=paid.id, payment_status=paid.status)
+            return Taken(paid, done=_done(row, ctx.now()))
+
+    async def _drive(self, caller: Caller, resource: str) -> UUID:
+        """Join or drive an operation until it is out of hand, or the wait is over."""
+        operation, system = parse_id("pop", resource), caller.system(PURPOSE)
+        async with system.begin(readonly=True) as ctx:
+            row = await reading.operation_row(ctx, operation)
+            open_, payment = row.state in IN_HAND, typeid("pay", row.payment_id)
+        if open_:
+            await self._payments.drive(system, payment, self._wait)
+        return operation
+
+
+async def _claim(caller: Caller, key: IdempotencyKey, make: Make) -> str:
+    """Make what is asked for under its key, both or neither; or name what an attempt before has made."""
+    async with caller.system(PURPOSE).begin() as ctx:
+        keys = ctx.get(Idempotency)
+        claim = await keys.claim(ctx, key)
+        if claim.resource is not None:
+            return claim.resource
+        resource = await make(ctx)
+        await keys.attach(ctx, claim, resource, settled=_is_payment(resource))
+        return resource
+
+
+def _is_payment(resource: str) -> bool:
+    """Tell whether a key names a payment, of which nothing was to be driven, and not an operation."""
+    return resource.startswith("pay_")
+
+
+def _done(row: OperationRow, now: datetime) -> bool:
+    """Tell whether an operation is out of hand (ProviderUnavailable where it was certainly never sent)."""
+    if row.state not in IN_HAND:
+        return True
+    if row.sends == row.unsent > 0:
+        later = (row.next_check_at - now).total_seconds() if row.next_check_at is not None else 1.0
+        raise ProviderUnavailable("nothing was sent; it is tried again", retry_after=max(later, 1.0))
+    return False

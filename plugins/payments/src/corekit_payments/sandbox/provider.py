@@ -1,0 +1,118 @@
+"""The adapter of the sandbox: the calls of `Provider`, answered from its journal."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from corekit.contracts.payments import (
+    Capabilities,
+    Evidence,
+    Headers,
+    NextAction,
+    Provider,
+    ProviderCall,
+    ProviderEvent,
+    RedirectUrl,
+    SettlementRow,
+    UpiQr,
+)
+from corekit.contracts.payments.providers import EvidenceSource
+from corekit.values import Clock, Money
+from corekit_payments.sandbox.bank import Bank, Row
+from corekit_payments.sandbox.journal import Journal
+
+CAPABILITIES = Capabilities(
+    methods=frozenset({"token"}),
+    currencies=frozenset({"INR", "USD", "EUR", "GBP", "JPY"}),
+    multicapture=True,
+    collects_for_users=True,
+    lookup_settles_after=timedelta(minutes=1),
+)
+
+
+class Sandbox(Provider):
+    """One instance; `capabilities` may deny what it can, to see what others cannot."""
+
+    def __init__(self, name: str, journal: Journal, clock: Clock, capabilities: Capabilities = CAPABILITIES) -> None:
+        self.name = name
+        self.capabilities = capabilities
+        self._bank = Bank(journal, clock, keys=capabilities.keys)
+
+    async def create(self, call: ProviderCall) -> Evidence:
+        """Begin an authorisation."""
+        return await self._take(call)
+
+    async def confirm(self, call: ProviderCall) -> Evidence:
+        """Return what became of an authorisation after the payer acted."""
+        return await self.fetch(call.provider_ref or "")
+
+    async def capture(self, call: ProviderCall) -> Evidence:
+        """Take what was authorised, or a part."""
+        return await self._take(call)
+
+    async def void(self, call: ProviderCall) -> Evidence:
+        """Release what was authorised."""
+        return await self._take(call)
+
+    async def refund(self, call: ProviderCall) -> Evidence:
+        """Give captured money back."""
+        return await self._take(call)
+
+    async def fetch(self, ref: str) -> Evidence:
+        """Return what became of an object."""
+        return evidence(await asyncio.to_thread(self._bank.fetch, ref), "fetched")
+
+    async def lookup(self, reference: str) -> Evidence | None:
+        """Find an operation by our reference."""
+        found = await asyncio.to_thread(self._bank.lookup, reference)
+        return None if found is None else evidence(found, "fetched")
+
+    async def decide(self, ref: str, *, approve: bool) -> Evidence:
+        """Be the payer who approves or refuses (3DS, a UPI app)."""
+        return evidence(await asyncio.to_thread(self._bank.decide, ref, approve=approve), "fetched")
+
+    async def list_since(self, cursor: str) -> AsyncIterator[Evidence]:
+        """List objects after the number of one."""
+        for row in await asyncio.to_thread(self._bank.since, int(cursor or 0)):
+            yield evidence(row, "fetched")
+
+    async def settlement_rows(self, day: date) -> AsyncIterator[SettlementRow]:
+        """List what was captured or given back on a day: it is paid out at once, without a fee."""
+        for row in await asyncio.to_thread(self._bank.since, 0):
+            at = datetime.fromisoformat(row["at"])
+            taken = row["kind"] in {"capture", "refund"} or (row["kind"] == "authorize" and row["automatic"])
+            if at.date() == day and row["state"] == "succeeded" and taken:
+                yield SettlementRow(
+                    id=row["ref"], kind="refund" if row["kind"] == "refund" else "capture", settled_at=at,
+                    amount=Money(row["amount"], row["currency"]), provider_ref=row["ref"],
+                )  # fmt: skip
+
+    def verify(self, headers: Headers, raw: bytes) -> Sequence[ProviderEvent]:  # noqa: ARG002
+        """Refuse every notice: the sandbox sends none, so none is its own (ValueError)."""
+        raise ValueError("the sandbox sends no notices")
+
+    async def _take(self, call: ProviderCall) -> Evidence:
+        return evidence(await asyncio.to_thread(self._bank.take, call), "reply")
+
+
+def evidence(row: Row, source: EvidenceSource) -> Evidence:
+    """Write what an object of the sandbox shows."""
+    money = Money(row["amount"], row["currency"])
+    taken = row["kind"] == "authorize" and row["automatic"] and row["state"] == "succeeded"
+    fields: dict[str, Any] = {"state": row["state"], "error_class": row["error"], "provider_ref": row["ref"]}
+    return Evidence(
+        source=source,
+        occurred_at=datetime.fromisoformat(row["at"]),
+        amount=money,
+        captured=money if taken else None,
+        next_action=_action(row) if row["state"] == "requires_action" else None,
+        raw={"id": row["ref"], "kind": row["kind"], "status": row["state"]},
+        **fields,
+    )
+
+
+def _action(row: Row) -> NextAction:
+    if row["means"] == "tok_upi_qr":
+        return UpiQr(payload=f"upi://pay?tr={row['reference']}", expires_at=None)
+    return RedirectUrl(url=f"https://sandbox.invalid/{row['ref']}")

@@ -1,0 +1,88 @@
+"""A kit with payments behind HTTP, and people who come to its counter."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from corekit.context import Actor
+from corekit.contracts.auth import Denied, authenticate
+from corekit.data import DatabaseSettings
+from corekit.hooks import implements
+from corekit.kit import Corekit
+from corekit.plugin import Plugin
+from corekit.settings import Settings
+from corekit.testing import FakeClock, make_kit
+from corekit.web import create_app
+from corekit_payments import PaymentsPlugin, PaymentsSettings
+from corekit_payments.plugin import journal_of
+from corekit_payments.sandbox import Journal
+
+BASE = "/payments/v1/payments"
+PEOPLE = ("alice", "bob", "clara", "sue")
+ACCESS = {
+    "roles": {
+        "cashier": ["payments:payment:capture", "payments:refund:create"],
+        "support": ["payments:payment:read"],
+    },
+    "grants": {str(Actor("clara").id): ["cashier"], str(Actor("sue").id): ["support"]},
+}
+
+
+class NamesPlugin(Plugin[Settings]):
+    """Accepts the name of a person as their bearer token."""
+
+    name = "names"
+
+    @implements(authenticate)
+    async def by_name(self, token: str) -> Actor | Denied | None:
+        return Actor(token) if token in PEOPLE else Denied("invalid")
+
+
+class Counter:
+    """A shop's counter: requests of people, and what the sandbox has done."""
+
+    def __init__(self, kit: Corekit, http: httpx.AsyncClient) -> None:
+        self.kit, self.http = kit, http
+
+    async def post(self, path: str, body: Any, who: str = "alice", key: str | None = None) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {who}", "Idempotency-Key": key or str(uuid4())}
+        return await self.http.post(f"{BASE}{path}", json=body, headers=headers)
+
+    async def get(self, path: str, who: str = "alice", **params: Any) -> httpx.Response:
+        return await self.http.get(f"{BASE}{path}", headers={"Authorization": f"Bearer {who}"}, params=params)
+
+    async def pay(
+        self, means: str = "tok_ok", who: str = "alice", key: str | None = None, **more: Any
+    ) -> httpx.Response:
+        return await self.post("", payment(means, **more), who, key)
+
+    def effects(self) -> list[tuple[str, int]]:
+        journal = Journal(journal_of(self.kit.database.data_dir, "sandbox"))
+        return [(one.kind, one.amount) for one in journal.effects()]
+
+
+def payment(means: str = "tok_ok", **more: Any) -> dict[str, Any]:
+    return {
+        "amount": {"amount": 1000, "currency": "INR"},
+        "method": {"type": "token", "token": means},
+        "confirm": True,
+        **more,
+    }
+
+
+@asynccontextmanager
+async def opened(
+    database: DatabaseSettings, folder: Path, clock: FakeClock, *plugins: Plugin[Any], **more: Any
+) -> AsyncGenerator[Counter]:
+    """Open a counter; what is in hand is driven by requests alone."""
+    payments = PaymentsPlugin(PaymentsSettings(**{"sweep": False, "request_timeout": 0.5, **more}))
+    settings: dict[str, Any] = {"jobs": {"worker": False}, "access": ACCESS}
+    every = [payments, NamesPlugin(), *plugins]
+    async with make_kit(every, database=database, tmp_path=folder, clock=clock, settings=settings) as kit:
+        transport = httpx.ASGITransport(create_app(kit, lifespan=False))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            yield Counter(kit, http)
