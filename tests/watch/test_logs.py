@@ -65,6 +65,14 @@ def test_a_secret_in_an_error_of_others_is_rubbed_out() -> None:
     assert scrub(f"SMTP refused {link}") == "SMTP refused https://example.org/verify?token=[secret]&type=recovery"
 
 
+def test_what_a_query_names_as_secret_is_rubbed_out_however_short() -> None:
+    line = 'GET https://example.org/callback?code=j_WXRpdJ1&state=abc#access_token=x1&type=recovery "HTTP/1.1 302"'
+    assert scrub(line) == (
+        "GET https://example.org/callback?code=[secret]&state=[secret]#access_token=[secret]&type=recovery "
+        '"HTTP/1.1 302"'
+    )
+
+
 def test_what_is_no_text_is_rubbed_clean_too(output: io.StringIO) -> None:
     get_logger("corekit.test").info("sent", reason=Chatty(), error=ValueError(PLANTED), plugins=[PLANTED, "chat"])
     assert "chat" in no_canary(output)

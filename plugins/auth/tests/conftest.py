@@ -1,6 +1,8 @@
 """A kit with auth alone, and ways to reach it with and without HTTP."""
 
 import asyncio
+import io
+import logging
 import os
 import re
 import shutil
@@ -24,6 +26,7 @@ from corekit.data.migrating import alone
 from corekit.plugin import Kit, Plugin
 from corekit.settings import Settings
 from corekit.testing import FakeClock, PostgresServer, make_kit
+from corekit.watch.logs import configure_logs
 from corekit.web import create_app
 from corekit_auth import AuthPlugin
 from corekit_auth.objects import Grant
@@ -246,6 +249,21 @@ class Tables:
             if self._kit.database.dialect == "postgresql":
                 await connection.commit()
 
+    async def everything(self) -> str:
+        """Read every row of every table as text, whatever a policy says."""
+        names = {
+            "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+            "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
+        }[self._kit.database.dialect]
+        read = []
+        async with alone(self._kit.database) as connection:
+            for (name,) in (await connection.execute(text(names))).all():
+                rows = (await connection.execute(text(f'SELECT * FROM "{name}"'))).all()  # noqa: S608
+                read += [
+                    f"{name}: {bytes(v) if isinstance(v, (bytes, memoryview)) else v}" for row in rows for v in row
+                ]
+        return "\n".join(read)
+
     async def told(self) -> list[str]:
         """Name the events so far."""
         rows = await self.read("SELECT tag FROM corekit_outbox WHERE kind = 'event'")
@@ -256,6 +274,19 @@ class Tables:
 def tables(kit: Corekit) -> Tables:
     """Give a way to look behind the service."""
     return Tables(kit)
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Write all logs of this process to a text, more than a server ever says."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    configure_logs("json", level="DEBUG", stream=stream)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.handlers[:] = before
+    root.setLevel(level)
 
 
 @pytest.fixture

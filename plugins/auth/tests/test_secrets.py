@@ -1,7 +1,6 @@
 """Statement 17: no secret is in clear anywhere but where it was handed out."""
 
 import io
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -9,44 +8,14 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from corekit import Corekit
-from corekit.watch.logs import configure_logs
-
 ANN = "canary.ann@example.org"
 PASSWORD = "canary password staple"
 WRONG = "canary wrong password"
 
 
-@pytest.fixture
-def log() -> Any:
-    """Write all logs of this process to a text, as a server does."""
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    configure_logs("json", level="DEBUG", stream=stream)
-    yield stream
-    root.handlers[:] = before
-    root.setLevel(level)
-
-
-async def everything(kit: Corekit) -> str:
-    """Read every row of every table as text."""
-    names = {
-        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
-        "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
-    }[kit.database.dialect]
-    found = []
-    async with kit.caller().system("auth.prune").begin(readonly=True) as ctx:
-        for (name,) in (await ctx.session.execute(text(names))).all():
-            rows = (await ctx.session.execute(text(f'SELECT * FROM "{name}"'))).all()  # noqa: S608
-            found += [f"{name}: {bytes(v) if isinstance(v, (bytes, memoryview)) else v}" for row in rows for v in row]
-    return "\n".join(found)
-
-
 async def test_secrets_are_in_no_log_and_no_table(
-    kit: Corekit, web: Callable[..., httpx.AsyncClient], log: io.StringIO
+    web: Callable[..., httpx.AsyncClient], log: io.StringIO, tables: Any
 ) -> None:
-    logging.getLogger().setLevel(logging.DEBUG)  # more than a server ever says
     secrets = {PASSWORD, WRONG}
     async with web() as client:
         signed_up = (await client.post("/signup", json={"email": ANN, "password": PASSWORD})).json()
@@ -63,7 +32,7 @@ async def test_secrets_are_in_no_log_and_no_table(
     secrets |= {one[name] for one in (signed_up, refreshed) for name in ("access_token", "refresh_token")}
     secrets |= {one["access_token"].split(".")[2] for one in (signed_up, refreshed)}
     secrets |= {"canary other staple", "canary refresh", "canary.bearer.token"}
-    stored, logged = await everything(kit), log.getvalue()
+    stored, logged = await tables.everything(), log.getvalue()
     assert "auth_users: " in stored
     assert ANN in stored  # the search does find what is there
     for secret in secrets:

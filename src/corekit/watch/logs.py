@@ -24,6 +24,7 @@ ALLOWED = frozenset([
 # fmt: on
 DENIED = frozenset(["password", "token", "authorization", "otp", "secret", "card", "vpa", "email", "phone", "message"])
 _PATTERNS = (
+    (re.compile(r"([?&#](?:code|state|\w*token|token_hash|\w*secret|password|nonce)=)[^&#\s\"']+"), r"\1[secret]"),
     (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "[address]"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*|\bck_svc_\w+"), "[token]"),
     (re.compile(r"(?<![\w-])(?=[a-zA-Z_-]*\d)[\w-]{40,}(?![\w-])"), "[secret]"),  # longer than any id, with a digit
