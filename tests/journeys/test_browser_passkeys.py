@@ -1,4 +1,4 @@
-"""Passkeys in a real browser: the unmodified auth-js, Chromium and its own virtual authenticator."""
+"""Passkeys and security keys in a real browser: the unmodified auth-js, Chromium and its own virtual authenticator."""
 
 import shutil
 import threading
@@ -36,6 +36,20 @@ SIGN_IN = """async (url) => {
   const { data, error } = await second.signInWithPasskey();
   const claims = error ? null : (await second.getClaims()).data.claims;
   return { user: data?.user?.id, code: error?.code, claims };
+}"""
+SECOND = """async ([url, email, password]) => {
+  const first = window.client(url), second = window.client(url);
+  const signedUp = await first.signUp({ email, password });
+  const made = await first.mfa.webauthn.register({ friendlyName: "key" });
+  const listed = await first.mfa.listFactors();
+  const error = signedUp.error ?? made.error ?? listed.error;
+  if (error) return { error: error.code ?? error.message };
+  await second.signInWithPassword({ email, password });
+  const before = await second.mfa.getAuthenticatorAssuranceLevel();
+  const lifted = await second.mfa.webauthn.authenticate({ factorId: listed.data.webauthn[0].id });
+  const after = await second.mfa.getAuthenticatorAssuranceLevel();
+  return { error: lifted.error && (lifted.error.code ?? lifted.error.message), listed: listed.data.webauthn,
+           before: before.data, after: after.data };
 }"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; CI installs it")
@@ -81,11 +95,11 @@ async def page(app: str) -> AsyncGenerator[Page]:
         await browser.close()
 
 
-async def device(page: Page) -> tuple[CDPSession, str]:
+async def device(page: Page, *, transport: str = "internal", resident: bool = True) -> tuple[CDPSession, str]:
     """Plug an authenticator in, with a finger on it."""
     devtools = await page.context.new_cdp_session(page)
     await devtools.send("WebAuthn.enable")
-    options: dict[str, Any] = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True}
+    options: dict[str, Any] = {"protocol": "ctap2", "transport": transport, "hasResidentKey": resident}
     options |= {"hasUserVerification": True, "isUserVerified": True, "automaticPresenceSimulation": True}
     added = await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
     return devtools, str(added["authenticatorId"])
@@ -117,6 +131,25 @@ async def test_a_fingerprint_signs_in(launch: Callable[..., Server], app: str, p
     )
     assert gone is None
     assert (await page.evaluate(SIGN_IN, url))["code"] == "webauthn_verification_failed"
+    assert server.tracebacks() == []
+
+
+async def test_a_security_key_is_a_second_factor(launch: Callable[..., Server], app: str, page: Page) -> None:
+    """Enrol a key beside the password, sign in elsewhere with the password, and lift that session by the key."""
+    origins = f'["{app}"]'
+    server = launch(
+        COREKIT_AUTH__WEBAUTHN_FACTOR="true", COREKIT_AUTH__RP_ORIGINS=origins, COREKIT_WEB__CORS_ORIGINS=origins
+    )
+    server.start()
+    devtools, key = await device(page, transport="usb", resident=False)
+    done = await page.evaluate(SECOND, [f"{server.url}/auth/v1", "ann@example.org", "correct horse battery"])
+    assert done["error"] is None, done
+    assert [(one["friendly_name"], one["status"]) for one in done["listed"]] == [("key", "verified")]
+    assert (done["before"]["currentLevel"], done["before"]["nextLevel"]) == ("aal1", "aal2")
+    assert done["after"]["currentLevel"] == "aal2"
+    assert [one["method"] for one in done["after"]["currentAuthenticationMethods"]] == ["mfa/webauthn", "password"]
+    held = await devtools.send("WebAuthn.getCredentials", {"authenticatorId": key})
+    assert [(one["rpId"], one["signCount"]) for one in held["credentials"]] == [("localhost", 2)]
     assert server.tracebacks() == []
 
 

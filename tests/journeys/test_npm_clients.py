@@ -1,13 +1,17 @@
 """The unmodified npm clients against a served kit."""
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import pytest
@@ -73,6 +77,49 @@ def test_auth_js(
     key = server.command("auth", "keys", "issue", "--role", "service_role")
     world = {"url": server.url, "key": key, "issuer": issuer, "callback": callback, "clock": str(clock)}
     node(clients, "auth/main.mjs", json.dumps(world))
+    assert server.tracebacks() == []
+
+
+class Judge(BaseHTTPRequestHandler):
+    """Answers as the verifiers of captchas and the range service of leaked passwords do; it knows one password."""
+
+    leaked = hashlib.sha1(b"a password that leaked", usedforsecurity=False).hexdigest().upper()
+
+    def do_POST(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        right = form == {"secret": ["ours"], "response": ["solved"], "remoteip": form.get("remoteip")}
+        self._say(json.dumps({"success": right}))
+
+    def do_GET(self) -> None:
+        known = self.path == f"/range/{self.leaked[:5]}" and self.headers["Add-Padding"] == "true"
+        self._say(f"{self.leaked[5:]}:3\r\n{'0' * 35}:0" if known else f"{'0' * 35}:0")
+
+    def _say(self, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def test_auth_js_where_forms_are_guarded(launch: Callable[..., Server], clients: Path) -> None:
+    """Captchas that a verifier judges, and passwords that leaked, as the client tells of them."""
+    server = launch(COREKIT_WEB__TRUSTED_PROXIES='["127.0.0.1"]')
+    with ThreadingHTTPServer(("127.0.0.1", 0), Judge) as judge:
+        thread = threading.Thread(target=judge.serve_forever)
+        thread.start()
+        where = f"http://127.0.0.1:{judge.server_port}"
+        guards = {"captcha": "turnstile", "captcha_secret": "ours", "captcha_url": where, "hibp_url": where}
+        guards |= {"hibp": "true", "anonymous": "true", "external_url": server.url}
+        server.configure(**{f"COREKIT_AUTH__{name}".upper(): value for name, value in guards.items()})
+        try:
+            server.start()
+            node(clients, "auth/guards.mjs", json.dumps({"url": server.url}))
+        finally:
+            judge.shutdown()
+            thread.join()
     assert server.tracebacks() == []
 
 
