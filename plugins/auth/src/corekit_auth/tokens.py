@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from corekit.context import Context
+from corekit.context import Caller, Context
 from corekit.contracts.auth import custom_access_token
 from corekit_auth import refresh_tokens
 from corekit_auth.errors import HookTimeout, HookTimeoutAtRefresh, ValidationFailed
@@ -15,11 +15,13 @@ from corekit_auth.keys import Keys
 from corekit_auth.models import IdentityRow, SessionRow, UserRow
 from corekit_auth.models.plain import IdentityRecord, SessionRecord, UserRecord
 from corekit_auth.objects import FactorObject, Grant, SessionObject, user_object
+from corekit_auth.purposes import SIGN_IN
 from corekit_auth.settings import AuthSettings
 from corekit_auth.verifier import TOKEN_MAX, Claims
 
 User = UserRow | UserRecord
 Session = SessionRow | SessionRecord
+Scope = Caller | Context
 # What the protocol and the guards rely on: a hook adds to it and leaves it alone.
 _PROTECTED = ("iss", "sub", "aud", "exp", "iat", "role", "aal", "session_id")
 
@@ -31,18 +33,21 @@ class Tokens:
         self._settings = settings
         self._keys = keys
 
-    async def access(self, ctx: Context, user: User, session: Session, *, refreshing: bool = False) -> str:
-        """Sign an access token, with what hooks add to it.
+    async def access(self, scope: Scope, user: User, session: Session, *, refreshing: bool = False) -> str:
+        """Sign an access token, with what hooks add to it; they get a context of their own where none is open.
 
         Raises:
             ValidationFailed: a hook changed a claim of the protocol, or added one that does not fit.
             HookTimeout, HookTimeoutAtRefresh: a hook took too long.
 
         """
-        claims = self._claims(user, session, int(ctx.now().timestamp()))
-        if not ctx.kit.hooks.implementors(custom_access_token):
+        claims = self._claims(user, session, int(scope.kit.clock.now().timestamp()))
+        if not scope.kit.hooks.implementors(custom_access_token):
             return self._keys.sign(claims)
-        asked = ctx.kit.hooks.pipe(custom_access_token, deepcopy(claims), ctx)
+        if isinstance(scope, Caller):
+            async with scope.system(SIGN_IN).begin(readonly=True) as ctx:
+                return await self.access(ctx, user, session, refreshing=refreshing)
+        asked = scope.kit.hooks.pipe(custom_access_token, deepcopy(claims), scope)
         late = HookTimeoutAtRefresh if refreshing else HookTimeout
         added = await in_time(self._settings.hook_timeout, asked, late)
         _check(claims, added)
@@ -52,7 +57,7 @@ class Tokens:
 
     async def grant(
         self,
-        ctx: Context,
+        scope: Scope,
         user: User,
         identities: Sequence[IdentityRow | IdentityRecord],
         session: Session,
@@ -66,9 +71,9 @@ class Tokens:
         """Make the answer of a token route; `counter` is the one to hand out, `key` the session's own."""
         ttl = self._settings.access_ttl
         made = SessionObject(
-            access_token=await self.access(ctx, user, session, refreshing=refreshing),
+            access_token=await self.access(scope, user, session, refreshing=refreshing),
             expires_in=ttl,
-            expires_at=int(ctx.now().timestamp()) + ttl,
+            expires_at=int(scope.kit.clock.now().timestamp()) + ttl,
             refresh_token=refresh_tokens.encode(session.id, counter, key),
             user=user_object(user, identities, factors),
         )

@@ -103,7 +103,10 @@ async def password_verification_attempt(attempt: Attempt, ctx: Context) -> Rejec
 
 @hookspec
 async def custom_access_token(claims: dict[str, Any], ctx: Context) -> dict[str, Any] | None:
-    """Add claims to an access token before it is signed; those of the protocol stay as they are."""
+    """Add claims to an access token before it is signed; those of the protocol stay as they are.
+
+    At a refresh `ctx` is read-only: the refresh is committed before it.
+    """
 
 
 @hookspec
