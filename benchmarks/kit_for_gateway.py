@@ -1,4 +1,4 @@
-"""The kit that `fan_out.py` serves: everybody is let in, one channel, one method."""
+"""The kit that `gateway.py` serves: everybody is let in, one channel, one method."""
 
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -15,18 +15,22 @@ from corekit.values import typeid, uuid7
 from corekit.web import create_app
 from corekit_realtime import RealtimePlugin
 
-Pace = Callable[[Callable[[int], Awaitable[None]]], Awaitable[float]]
+Pace = Callable[[Any, Callable[[int], Awaitable[None]]], Awaitable[float]]
 CHANNEL = "bench:bch_00000000000000000000000001"
 
 
 class Go(msgspec.Struct):
-    """Start."""
+    """Publish so many messages, `burst` at a time, `pause` seconds apart."""
+
+    messages: int
+    burst: int
+    pause: float
 
 
 class Spent(msgspec.Struct):
     """CPU seconds."""
 
-    seconds: float
+    spent: float
 
 
 class Methods:
@@ -44,7 +48,7 @@ class Methods:
         async def publish(number: int) -> None:
             await self._realtime.publish(CHANNEL, msgspec.json.encode({"n": number, "text": self._text}))
 
-        return Spent(await self._pace(publish))
+        return Spent(await self._pace(request, publish))
 
 
 class BenchPlugin(Plugin[Settings]):
