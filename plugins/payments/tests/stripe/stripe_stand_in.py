@@ -192,6 +192,8 @@ FAULTS: dict[str, bytes] = {
     "html_502": b"HTTP/1.1 502 x\r\ncontent-length: 6\r\n\r\n<html>",
     "html_200": b"HTTP/1.1 200 x\r\ncontent-length: 6\r\n\r\n<html>",
     "list_200": b"HTTP/1.1 200 x\r\ncontent-length: 2\r\n\r\n[]",
+    "null_200": b"HTTP/1.1 200 x\r\ncontent-length: 4\r\n\r\nnull",
+    "list_400": b"HTTP/1.1 400 x\r\ncontent-length: 2\r\n\r\n[]",
     "empty_200": b"HTTP/1.1 200 x\r\ncontent-length: 2\r\n\r\n{}",
     "half": b"HTTP/1.1 200 x\r\ncontent-length: 100\r\n\r\n{",
     "huge": b"HTTP/1.1 200 x\r\ncontent-length: 2000000\r\n\r\n" + b" " * 2_000_000,
@@ -230,7 +232,7 @@ async def _one(stand_in: StandIn, reader: asyncio.StreamReader, writer: asyncio.
     stand_in.asked.append(asked)
     fault = stand_in.faults.pop(0) if stand_in.faults and stand_in.faults[0] != "stored_500" else None
     if fault == "hang":
-        await asyncio.sleep(60)
+        await reader.read()  # until who asked has gone
     elif fault == "drop_after":
         stand_in.answer(asked)
     elif fault is not None:

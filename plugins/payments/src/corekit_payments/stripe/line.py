@@ -87,12 +87,11 @@ class Line:
         options: dict[str, Any] = {} if key is None else {"idempotency_key": key}
         try:
             found = await method(*([] if of is None else [of]), params=dict(params), options=options)
-            answer = found.to_dict()
         except stripe.StripeError as error:
             raise self._meant(error) from error
-        if not isinstance(answer, dict):
+        if not isinstance(found, stripe.StripeObject):
             raise OutcomeUnknown("the answer is no object")
-        return answer
+        return found.to_dict()
 
     async def close(self) -> None:
         """End it."""

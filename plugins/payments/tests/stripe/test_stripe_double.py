@@ -1,0 +1,222 @@
+"""Whole payments through the plugin, its database and its driver, at a double of Stripe that others have written.
+
+localstripe is a program of its own (GPL-3.0-or-later): it is installed into an environment of its own, runs as a
+process of its own, and nothing of ours imports it. It knows no idempotency keys; the stand-in is strict about those.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from corekit.context import Actor
+from corekit.contracts.payments import (
+    CardMethod,
+    NewPayment,
+    Payment,
+    Payments,
+    ProviderSettings,
+    UseStripeSdk,
+)
+from corekit.data import DatabaseSettings
+from corekit.kit import Corekit
+from corekit.settings import Secret
+from corekit.testing import FakeClock, make_kit
+from corekit.values import Money
+from corekit_payments import PaymentsPlugin, PaymentsSettings
+from corekit_payments.errors import AmountExceedsRemaining, PaymentState
+from corekit_payments.ledger import broken
+
+DOUBLE = "localstripe==1.15.10"
+KEY = "sk_test_12345"
+ALICE, CLARA = Actor("alice"), Actor("clara")
+ACCESS = {
+    "roles": {"cashier": ["payments:payment:capture", "payments:refund:create"]},
+    "grants": {str(CLARA.id): ["cashier"]},
+}
+
+
+def installed(folder: Path) -> Path:
+    """Install the double once, and give its Python; whoever is first moves it into its place."""
+    python = folder / "env" / "bin" / "python"
+    if python.exists():
+        return python
+    if (uv := shutil.which("uv")) is None:
+        pytest.skip("localstripe needs uv for an environment of its own")
+    made = folder / f"new-{os.getpid()}"
+    for command in (
+        [uv, "venv", "--quiet", "--python", sys.executable, str(made)],
+        [uv, "pip", "install", "--quiet", "--python", str(made / "bin" / "python"), DOUBLE],
+    ):
+        if subprocess.run(command, capture_output=True, check=False, timeout=90).returncode:
+            shutil.rmtree(made, ignore_errors=True)
+            pytest.skip(f"{DOUBLE} cannot be installed here")
+    try:
+        made.rename(folder / "env")
+    except OSError:  # another worker was first
+        shutil.rmtree(made)
+    return python
+
+
+@pytest.fixture(scope="module")
+def double(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the double, and give its address."""
+    python = installed(request.config.cache.mkdir("localstripe-1.15.10"))
+    launcher = str(Path(__file__).parent / "stripe_double.py")
+    with subprocess.Popen(
+        [python, "-I", launcher], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.stdin.close()
+        process.wait(timeout=10)
+
+
+class Till:
+    """Pays by card, and moves what was paid."""
+
+    def __init__(self, kit: Corekit, http: httpx.AsyncClient) -> None:
+        self.kit, self.http, self.payments = kit, http, kit.get(Payments)
+
+    async def card(self, number: str) -> str:
+        """Be Stripe's form."""
+        card = {"card[number]": number, "card[exp_month]": "12", "card[exp_year]": "2030", "card[cvc]": "123"}
+        made = await self.http.post("/v1/payment_methods", data={"type": "card", **card})
+        return str(made.raise_for_status().json()["id"])
+
+    async def pay(self, token: str = "pm_card_visa", *, manual: bool = False) -> Payment:
+        method = CardMethod(token=token, provider="cards")
+        new = NewPayment(
+            amount=Money(1000, "EUR"), method=method, confirm=True, capture_method="manual" if manual else "automatic"
+        )
+        async with self.kit.caller(ALICE).system("payments").begin() as ctx:
+            made = await self.payments.create(ctx, new)
+        return await self.drive(made.id)
+
+    async def drive(self, id_: str) -> Payment:
+        return await self.payments.drive(self.kit.caller(ALICE), id_, 10.0)
+
+    async def confirm(self, id_: str, token: str) -> Payment:
+        async with self.kit.caller(ALICE).system("payments").begin() as ctx:
+            await self.payments.confirm(ctx, id_, CardMethod(token=token, provider="cards"))
+        return await self.drive(id_)
+
+    async def capture(self, id_: str, minor: int) -> Payment:
+        async with self.kit.caller(CLARA).system("payments").begin() as ctx:
+            await self.payments.capture(ctx, id_, Money(minor, "EUR"), final=True)
+        return await self.drive(id_)
+
+    async def refund(self, id_: str, minor: int) -> Payment:
+        async with self.kit.caller(CLARA).system("payments").begin() as ctx:
+            await self.payments.refund(ctx, id_, Money(minor, "EUR"), "requested_by_customer")
+        return await self.drive(id_)
+
+    async def cancel(self, id_: str) -> Payment:
+        async with self.kit.caller(CLARA).system("payments").begin() as ctx:
+            await self.payments.cancel(ctx, id_, "no longer wanted")
+        return await self.drive(id_)
+
+    async def looked_at(self, payment: Payment) -> Payment:
+        """Have the sweeper's look, which is due after a while."""
+        operation = (await self.operations(payment.id))[-1]
+        driver: Any = self.payments._driver  # type: ignore[attr-defined]
+        for found, tenant in await driver._holding.due(10):
+            await driver.start(found, tenant, "sweeper")
+        assert operation.provider == "cards"
+        return await self.drive(payment.id)
+
+    async def operations(self, id_: str) -> list[Any]:
+        async with self.kit.caller(ALICE).begin(readonly=True) as ctx:
+            return await self.payments.operations(ctx, id_)  # type: ignore[attr-defined,no-any-return]
+
+    async def there(self, id_: str) -> dict[str, Any]:
+        """Ask the double itself what became of a payment's authorisation."""
+        ref = (await self.operations(id_))[0].provider_ref
+        return dict((await self.http.get(f"/v1/payment_intents/{ref}")).raise_for_status().json())
+
+
+@pytest.fixture
+async def till(double: str, database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Till]:
+    instance = ProviderSettings(kind="stripe", key_secret=Secret(KEY), base_address=double)
+    plugin = PaymentsPlugin(PaymentsSettings(providers={"cards": instance}, sweep=False))
+    settings = {"jobs": {"worker": False}, "access": ACCESS}
+    kit = make_kit([plugin], database=database, tmp_path=tmp_path, clock=clock, settings=settings)
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with kit as made, httpx.AsyncClient(base_url=double, headers=headers, trust_env=False) as http:
+        yield Till(made, http)
+        async with made.caller().system("payments").begin(readonly=True) as ctx:
+            assert await broken(ctx) == {}
+
+
+async def test_a_card_is_charged_and_partly_given_back(till: Till) -> None:
+    paid = await till.pay()
+    assert (paid.status, paid.totals.captured) == ("succeeded", 1000)
+    there = await till.there(paid.id)
+    assert (there["status"], there["metadata"]["payment"]) == ("succeeded", paid.id)
+    back = await till.refund(paid.id, 400)
+    assert (back.refund_status, back.totals.refunded) == ("partial", 400)
+    with pytest.raises(AmountExceedsRemaining):
+        await till.refund(paid.id, 601)
+    assert (await till.there(paid.id))["latest_charge"]["amount_refunded"] == 400
+
+
+async def test_a_refused_card_is_followed_by_another(till: Till) -> None:
+    refused = await till.pay("pm_card_chargeCustomerFail")
+    assert refused.status == "requires_payment_method"
+    assert refused.decline is not None
+    assert refused.decline.reason == "declined"
+    assert (await till.confirm(refused.id, "pm_card_visa")).status == "succeeded"
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_3d_secure(till: Till, clock: FakeClock, approved: bool) -> None:
+    waits = await till.pay(await till.card("4000002760003184"))
+    assert waits.status == "requires_action"
+    assert isinstance(waits.next_action, UseStripeSdk)
+    intent = (await till.there(waits.id))["id"]
+    said = {"client_secret": waits.next_action.client_secret, "success": str(approved).lower()}
+    (await till.http.post(f"/v1/payment_intents/{intent}/_authenticate", data=said)).raise_for_status()
+    clock.move(600)
+    ended = await till.looked_at(waits)
+    assert ended.status == ("succeeded" if approved else "requires_payment_method")
+    assert ended.totals.captured == (1000 if approved else 0)
+    assert (ended.decline and ended.decline.reason) == (None if approved else "authentication")
+
+
+async def test_what_is_held_is_taken_in_part(till: Till) -> None:
+    held = await till.pay(manual=True)
+    assert (held.status, held.totals.captured) == ("requires_capture", 0)
+    taken = await till.capture(held.id, 300)
+    assert (taken.status, taken.totals.captured) == ("succeeded", 300)
+    with pytest.raises(PaymentState):
+        await till.capture(held.id, 1)
+    there = await till.there(held.id)
+    assert (there["status"], there["amount_received"]) == ("succeeded", 300)
+    captured = (await till.operations(held.id))[-1]
+    assert captured.provider_ref == f"{there['id']}/{captured.reference}"
+
+
+async def test_what_is_held_is_released(till: Till) -> None:
+    held = await till.pay(manual=True)
+    assert (await till.cancel(held.id)).status == "canceled"
+    assert (await till.there(held.id))["status"] == "canceled"
+
+
+async def test_what_the_double_has_is_found_by_our_reference(till: Till) -> None:
+    held = await till.pay(manual=True)
+    await till.capture(held.id, 300)
+    await till.refund(held.id, 100)
+    provider: Any = till.payments._providers.named("cards")  # type: ignore[attr-defined]
+    for operation in await till.operations(held.id):
+        found = await provider.lookup(operation.reference)
+        assert (found.state, found.amount, found.provider_ref) == (
+            "succeeded", operation.amount, operation.provider_ref,
+        )  # fmt: skip
+    assert await provider.lookup("NEVERHEARDOF") is None
