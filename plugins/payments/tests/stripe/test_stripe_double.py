@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,8 @@ class Till:
         made = await self.http.post("/v1/payment_methods", data={"type": "card", **card})
         return str(made.raise_for_status().json()["id"])
 
-    async def pay(self, token: str = "pm_card_visa", *, manual: bool = False) -> Payment:
-        method = CardMethod(token=token, provider="cards")
+    async def pay(self, card: str = "pm_card_visa", *, manual: bool = False) -> Payment:
+        method = CardMethod(token=card, provider="cards")
         new = NewPayment(
             amount=Money(1000, "EUR"), method=method, confirm=True, capture_method="manual" if manual else "automatic"
         )
@@ -142,12 +143,15 @@ class Till:
         return dict((await self.http.get(f"/v1/payment_intents/{ref}")).raise_for_status().json())
 
 
-@pytest.fixture
-async def till(double: str, database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Till]:
+@asynccontextmanager
+async def opened(
+    double: str, database: DatabaseSettings | None, folder: Path, clock: FakeClock
+) -> AsyncGenerator[Till]:
+    """Open a till whose only provider is the double; the books agree when it closes."""
     instance = ProviderSettings(kind="stripe", key_secret=Secret(KEY), base_address=double)
     plugin = PaymentsPlugin(PaymentsSettings(providers={"cards": instance}, sweep=False))
     settings = {"jobs": {"worker": False}, "access": ACCESS}
-    kit = make_kit([plugin], database=database, tmp_path=tmp_path, clock=clock, settings=settings)
+    kit = make_kit([plugin], database=database, tmp_path=folder, clock=clock, settings=settings)
     headers = {"Authorization": f"Bearer {KEY}"}
     async with kit as made, httpx.AsyncClient(base_url=double, headers=headers, trust_env=False) as http:
         yield Till(made, http)
@@ -155,16 +159,25 @@ async def till(double: str, database: DatabaseSettings, tmp_path: Path, clock: F
             assert await broken(ctx) == {}
 
 
-async def test_a_card_is_charged_and_partly_given_back(till: Till) -> None:
-    paid = await till.pay()
-    assert (paid.status, paid.totals.captured) == ("succeeded", 1000)
-    there = await till.there(paid.id)
-    assert (there["status"], there["metadata"]["payment"]) == ("succeeded", paid.id)
-    back = await till.refund(paid.id, 400)
-    assert (back.refund_status, back.totals.refunded) == ("partial", 400)
-    with pytest.raises(AmountExceedsRemaining):
-        await till.refund(paid.id, 601)
-    assert (await till.there(paid.id))["latest_charge"]["amount_refunded"] == 400
+@pytest.fixture
+async def till(double: str, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Till]:
+    async with opened(double, None, tmp_path, clock) as one:
+        yield one
+
+
+async def test_a_card_is_charged_and_partly_given_back(
+    double: str, database: DatabaseSettings, tmp_path: Path, clock: FakeClock
+) -> None:
+    async with opened(double, database, tmp_path, clock) as till:
+        paid = await till.pay()
+        assert (paid.status, paid.totals.captured) == ("succeeded", 1000)
+        there = await till.there(paid.id)
+        assert (there["status"], there["metadata"]["payment"]) == ("succeeded", paid.id)
+        back = await till.refund(paid.id, 400)
+        assert (back.refund_status, back.totals.refunded) == ("partial", 400)
+        with pytest.raises(AmountExceedsRemaining):
+            await till.refund(paid.id, 601)
+        assert (await till.there(paid.id))["latest_charge"]["amount_refunded"] == 400
 
 
 async def test_a_refused_card_is_followed_by_another(till: Till) -> None:

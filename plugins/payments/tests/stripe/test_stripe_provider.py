@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from stripe_stand_in import NOW, StandIn, error  # beside this file
+from stripe_stand_in import NOW, StandIn  # beside this file
 
 from corekit.contracts.payments import (
     CardMethod,
@@ -24,7 +24,6 @@ from corekit.contracts.payments import (
 from corekit.settings import Secret
 from corekit.testing import FakeClock
 from corekit.values import Money
-from corekit_payments.stripe import line as line_module
 from corekit_payments.stripe.line import Line
 from corekit_payments.stripe.provider import StripeProvider
 from corekit_payments.stripe.signing import sign
@@ -153,8 +152,10 @@ async def test_a_stored_fault_stays_and_a_look_finds_what_was_done(provider: Str
 
 @pytest.mark.parametrize(
     "fault",
-    ["drop", "drop_after", "half", "huge", "302", "409", "in_use", "html_400", "html_502", "html_200", "list_200", "null_200", "list_400",
-     "empty_200"],
+    [
+        "drop", "drop_after", "half", "huge", "302", "409", "in_use", "html_400", "html_502", "html_200", "list_200",
+        "null_200", "list_400", "empty_200",
+    ],
 )  # fmt: skip
 async def test_what_nobody_knows(provider: StripeProvider, stand_in: StandIn, fault: str) -> None:
     stand_in.fail(fault)
@@ -220,9 +221,8 @@ async def test_a_look_is_no_refusal(provider: StripeProvider) -> None:
 
 
 async def test_lookups(provider: StripeProvider, stand_in: StandIn, clock: FakeClock) -> None:
-    for number in range(10, 240):  # more than two pages
+    for _ in range(230):  # more than two pages
         stand_in._create({"amount": "1", "currency": "inr", "metadata": {}, "capture_method": "manual"})
-        assert number
     ref = await held(provider)
     for _ in range(110):
         stand_in._create({"amount": "1", "currency": "inr", "metadata": {}, "capture_method": "manual"})
@@ -232,15 +232,11 @@ async def test_lookups(provider: StripeProvider, stand_in: StandIn, clock: FakeC
     assert [one and (one.state, one.amount and one.amount.minor) for one in found] == [
         ("succeeded", 1000), ("succeeded", 300), ("succeeded", 100), None,
     ]  # fmt: skip
-    assert {urlless(one.path) for one in stand_in.asked if one.method == "GET"} == {
+    assert {one.path for one in stand_in.asked if one.method == "GET"} == {
         "/v1/payment_intents", "/v1/refunds",
     }  # fmt: skip
     clock.move(9 * 86400)
     assert await provider.lookup("REF1") is None  # it is not among what is new
-
-
-def urlless(path: str) -> str:
-    return path.partition("?")[0]
 
 
 async def test_lists_name_captures_and_refunds(provider: StripeProvider) -> None:
@@ -344,8 +340,3 @@ async def test_a_key_is_no_help_where_it_is_not_the_accounts(stand_in: StandIn, 
 async def test_two_calls_at_once_do_not_mix(provider: StripeProvider) -> None:
     made = await asyncio.gather(*(provider.create(call(number=number)) for number in range(8)))
     assert len({one.provider_ref for one in made}) == 8
-
-
-def test_an_answer_has_a_limit() -> None:
-    assert line_module.LIMIT == 1 << 20
-    assert error("api_error", None)["error"]["type"] == "api_error"
