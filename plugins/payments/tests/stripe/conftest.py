@@ -1,7 +1,8 @@
 """What these tests share: every call that any of them makes is held against the SDK's description of it."""
 
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from stripe_shapes import complaints  # beside this file
-from stripe_stand_in import KEY, StandIn, serving
+from stripe_stand_in import KEY, NOW, StandIn, serving
 
 from corekit.settings import Secret
 from corekit.testing import FakeClock
@@ -21,9 +22,10 @@ Call = tuple[str, str, dict[str, Any], str | None, str | None]
 
 
 @pytest.fixture(autouse=True)
-def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
-    """Record every call, and refuse one whose members are not theirs."""
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Call]]:
+    """Record every call, and fail where a member of one is not theirs."""
     calls: list[Call] = []
+    wrong: list[str] = []
     real = StripeProvider._call
 
     async def call(
@@ -35,11 +37,17 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
         of: str | None = None,
     ) -> dict[str, Any]:
         calls.append((resource, verb, dict(params), key, of))
-        assert complaints(resource, verb, params) == []
+        wrong.extend(complaints(resource, verb, params))
         return await real(self, resource, verb, params, key, of)
 
     monkeypatch.setattr(StripeProvider, "_call", call)
-    return calls
+    yield calls
+    assert wrong == []
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(datetime.fromtimestamp(NOW + 60, UTC))  # a minute into what the stand-in calls today
 
 
 @pytest.fixture
