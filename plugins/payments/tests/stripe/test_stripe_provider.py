@@ -23,6 +23,7 @@ from corekit.testing import FakeClock
 from corekit.values import Money
 from corekit_payments.stripe.line import Line
 from corekit_payments.stripe.provider import StripeProvider
+from corekit_payments.stripe.refusals import Failure, meaning_of
 
 
 async def test_a_payment_and_its_refunds(provider: StripeProvider) -> None:
@@ -220,3 +221,46 @@ async def test_a_key_is_no_help_where_it_is_not_the_accounts(stand_in: StandIn, 
 async def test_two_calls_at_once_do_not_mix(provider: StripeProvider) -> None:
     made = await asyncio.gather(*(provider.create(call(number=number)) for number in range(8)))
     assert len({one.provider_ref for one in made}) == 8
+
+
+async def test_an_endless_answer_is_not_read(provider: StripeProvider, stand_in: StandIn) -> None:
+    stand_in.fail("huge")
+    with pytest.raises(OutcomeUnknown, match="longer than any"):
+        await provider.create(call())
+
+
+@pytest.mark.parametrize(
+    ("status", "type_", "code", "meaning"),
+    [
+        (500, "card_error", "card_declined", "unknown"),
+        (503, "invalid_request_error", None, "unknown"),
+        (418, "invalid_request_error", None, "unknown"),
+        (None, None, None, "unknown"),
+        (400, None, None, "unknown"),
+        (402, "api_error", None, "unknown"),
+        (400, "of_tomorrow", None, "unknown"),
+        (400, "invalid_request_error", None, "rejected"),
+        (402, "card_error", None, "declined"),
+        (409, "invalid_request_error", None, "unknown"),
+        (400, "idempotency_error", None, "mismatch"),
+        (409, "idempotency_error", "idempotency_key_in_use", "unknown"),
+        (429, "invalid_request_error", "lock_timeout", "not_attempted"),
+    ],
+)
+def test_what_a_refusal_means(status: int | None, type_: str | None, code: str | None, meaning: str) -> None:
+    assert meaning_of(status, Failure(type=type_, code=code)) == meaning
+
+
+async def test_what_is_kept_of_an_answer_is_on_a_list(provider: StripeProvider, stand_in: StandIn) -> None:
+    """Red when something is kept because nobody thought of it."""
+    made = await provider.create(call(method=CardMethod(token="pm_3ds")))
+    stand_in.objects[made.provider_ref or ""] |= {
+        "receipt_email": "alice@example.com", "shipping": {"name": "Alice"}, "description": "for Alice",
+        "metadata": {"reference": "REF1", "note": "Alice"},
+    }  # fmt: skip
+    raw = (await provider.fetch(made.provider_ref or "")).raw
+    assert raw["metadata"] == {"reference": "REF1"}
+    assert set(raw) == {
+        "id", "status", "amount", "amount_received", "currency", "created", "cancellation_reason", "latest_charge",
+        "error", "metadata",
+    }  # fmt: skip

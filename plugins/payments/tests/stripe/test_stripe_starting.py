@@ -1,5 +1,6 @@
 """Off by default, test keys unless production says otherwise, and no SDK before somebody wants it."""
 
+import json
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -14,7 +15,7 @@ from corekit.context import Actor
 from corekit.contracts.payments import Payments, ProviderSettings
 from corekit.errors import ConfigError
 from corekit.plugin import Plugin
-from corekit.settings import Secret, Settings
+from corekit.settings import Config, Secret, Settings
 from corekit.testing import make_kit
 from corekit_payments import PaymentsPlugin, PaymentsSettings
 from corekit_payments.live import demand_live_on_purpose
@@ -97,6 +98,18 @@ async def test_live_is_for_production(tmp_path: Path) -> None:
         await started(tmp_path, live=True)
     on = instances(key_secret=Secret(live("sk")))
     assert await started(tmp_path, "production", live=True, providers=on) == ["cards card", "cards redirect"]
+
+
+def test_the_secrets_come_from_a_file(tmp_path: Path) -> None:
+    table = {"cards": {"kind": "stripe", "key_secret": TEST_KEY.reveal(), "webhook_secrets": ["whsec_1"]}}
+    (tmp_path / "providers.json").write_text(json.dumps(table))
+    environ = {"COREKIT_PAYMENTS__PROVIDERS_FILE": str(tmp_path / "providers.json")}
+    config = Config.load(environ=environ)
+    cards = config.table("payments", PaymentsSettings).providers["cards"]
+    assert (cards.key_secret, cards.webhook_secrets) == (TEST_KEY, (Secret("whsec_1"),))
+    shown = str(config.explain("payments", PaymentsSettings))
+    assert TEST_KEY.reveal() not in shown
+    assert "whsec_1" not in shown
 
 
 def test_the_pinned_version_is_that_of_the_sdk() -> None:
