@@ -6,8 +6,9 @@ import warnings
 
 import httpx
 import pytest
+import stripe
 from stripe_calls import call, held  # beside this file
-from stripe_stand_in import StandIn
+from stripe_stand_in import KEY, StandIn
 
 from corekit.contracts.payments import (
     CardMethod,
@@ -208,6 +209,16 @@ async def test_the_line_needs_no_warning_ignored(provider: StripeProvider, stand
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert (await provider.create(call())).state == "succeeded"
+
+
+async def test_the_wire_of_the_sdk_still_warns(stand_in: StandIn) -> None:
+    """Red when the SDK sends bodies as httpx wants them: then a limit is all that our own wire is needed for."""
+    wire = stripe.HTTPXClient(timeout=5)
+    client = stripe.StripeClient(KEY, http_client=wire, base_addresses={"api": stand_in.address})
+    with pytest.raises(stripe.APIConnectionError) as lost:
+        await client.v1.payment_intents.create_async(params={"amount": 1, "currency": "inr"})
+    assert isinstance(lost.value.__cause__, DeprecationWarning)
+    await wire.close_async()
 
 
 async def test_a_key_is_no_help_where_it_is_not_the_accounts(stand_in: StandIn, clock: FakeClock) -> None:
