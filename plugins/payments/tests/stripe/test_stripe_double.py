@@ -4,21 +4,28 @@ localstripe is a program of its own (GPL-3.0-or-later): it is installed into an 
 process of its own, and nothing of ours imports it. It knows no idempotency keys; the stand-in is strict about those.
 """
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from stripe_till import Till, opened  # beside this file
+from stripe_calls import call  # beside this file
+from stripe_till import KEY, Till, opened
 
-from corekit.contracts.payments import UseStripeSdk
+from corekit.contracts.payments import CardMethod, UseStripeSdk
 from corekit.data import DatabaseSettings
+from corekit.settings import Secret
 from corekit.testing import FakeClock
 from corekit_payments.errors import AmountExceedsRemaining, PaymentState
+from corekit_payments.stripe.line import Line
+from corekit_payments.stripe.provider import StripeProvider
 
 DOUBLE = "localstripe==1.15.10"
 
@@ -134,3 +141,35 @@ async def test_what_the_double_has_is_found_by_our_reference(till: Till) -> None
             "succeeded", operation.amount, operation.provider_ref,
         )  # fmt: skip
     assert await provider.lookup("NEVERHEARDOF") is None
+
+
+async def test_the_notices_of_the_double_are_believed(double: str) -> None:
+    """The double signs by itself, with its own time: neither our signer nor the SDK's is asked."""
+    told: asyncio.Queue[tuple[dict[str, str], bytes]] = asyncio.Queue()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:]
+        headers = {name: value for name, _, value in (line.partition(": ") for line in head) if name}
+        length = next(int(value) for name, value in headers.items() if name.lower() == "content-length")
+        told.put_nowait((headers, await reader.readexactly(length)))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(hear, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    line = Line(Secret(KEY), double)
+    provider = StripeProvider("cards", line, FakeClock(datetime.now(UTC)), [Secret("whsec_1")])
+    async with server, httpx.AsyncClient(base_url=double, trust_env=False) as http:
+        wanted = {"url": f"http://127.0.0.1:{port}", "secret": "whsec_1", "events": ["payment_intent.succeeded"]}
+        (await http.post("/_config/webhooks/till", json=wanted)).raise_for_status()
+        paid = await provider.create(call(amount=1000, currency="EUR", method=CardMethod(token="pm_card_visa")))
+        await line.close()
+        ref = None
+        while ref != paid.provider_ref:  # payments of other tests are told of as well
+            headers, raw = await asyncio.wait_for(told.get(), 10)
+            (event,) = provider.verify(headers, raw)
+            ref = event.provider_ref
+    assert (event.type, event.live, event.reference) == ("payment_intent.succeeded", False, "REF1")
+    with pytest.raises(ValueError, match="no signature"):
+        provider.verify(headers, raw + b" ")
