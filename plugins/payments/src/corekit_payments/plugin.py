@@ -15,15 +15,15 @@ from corekit.watch import get_logger
 from corekit_payments.driving import Driver
 from corekit_payments.holding import Holding
 from corekit_payments.ledger import broken
+from corekit_payments.live import PRODUCTION, demand_live_on_purpose
 from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
 from corekit_payments.requesting import Requests
 from corekit_payments.sandbox import Journal, Sandbox, journal_of
 from corekit_payments.service import PaymentsService
 from corekit_payments.settings import PaymentsSettings
+from corekit_payments.stripe import stripe_instance
 from corekit_payments.sweeping import Sweeper
-
-_PRODUCTION = frozenset({"prod", "production"})
 
 
 class PaymentsPlugin(Plugin[PaymentsSettings]):
@@ -42,6 +42,7 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
     async def lifespan(self, kit: Kit) -> AsyncGenerator[None]:
         """Ask for the adapters of the enabled instances, provide Payments, and look after what is open."""
         self._kit = kit
+        demand_live_on_purpose(kit.env, self.settings)
         providers = await Providers.start(kit, self.settings.providers)
         holding = Holding(kit, self.settings, providers)
         await holding.demand_adapters()
@@ -58,6 +59,7 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
                 yield
         finally:
             await driver.close()
+            await providers.close()
             self._kit = None
 
     @classmethod
@@ -84,7 +86,14 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
         """Bring the instances of the sandbox (ConfigError in production, unless it is allowed there on purpose)."""
         if settings.kind != "sandbox" or self._kit is None:
             return None
-        if self._kit.env in _PRODUCTION and not settings.allow_in_production:
+        if self._kit.env in PRODUCTION and not settings.allow_in_production:
             raise ConfigError(f"[payments.providers.{settings.name}]: the sandbox moves no money; name a real provider")
         journal = Journal(journal_of(self._kit.database.data_dir, settings.name))
         return [Sandbox(settings.name, journal, self._kit.clock)]
+
+    @implements(payment_providers)
+    async def stripe(self, settings: ProviderSettings) -> Sequence[Provider] | None:
+        """Bring the instances of Stripe (ConfigError where one cannot be what it says)."""
+        if settings.kind != "stripe" or self._kit is None:
+            return None
+        return [stripe_instance(settings, self._kit.clock)]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -13,6 +14,11 @@ from corekit.values.money import exponent
 from corekit_payments.errors import MethodNotAvailable
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+@runtime_checkable
+class _Closing(Protocol):
+    async def close(self) -> None: ...
 
 
 class Providers:
@@ -41,6 +47,12 @@ class Providers:
                 raise ConfigError(f"[payments.providers.{name}]: {len(many)} adapters of the kind {instance.kind!r}")
             found[name] = many[0]
         return cls(found)
+
+    async def close(self) -> None:
+        """Let the adapters that have a line of their own end it."""
+        for one in self._instances.values():
+            if isinstance(one, _Closing):
+                await one.close()
 
     def named(self, name: str) -> Provider | None:
         """Return the adapter of an instance."""

@@ -16,7 +16,8 @@ class PaymentsSettings(Settings, frozen=True):
 
     In seconds: a call may take `provider_timeout`, its driver holds the operation for `operation_lease`, nothing is
     sent again under a key older than `key_window`, a payer may take `action_ttl` to act, and a request over HTTP waits
-    `request_timeout` for what comes of it. `sweep` says whether this process looks after what is open.
+    `request_timeout` for what comes of it. `sweep` says whether this process looks after what is open, `live` whether
+    keys that move real money are meant.
 
     With `amount_source = "client"` a payment that no `price_payment` prices costs what its client says; that is the
     default in dev, elsewhere such a payment is refused.
@@ -31,6 +32,7 @@ class PaymentsSettings(Settings, frozen=True):
     action_ttl: Seconds = 24 * 3600
     request_timeout: Seconds = 25
     sweep: bool = True
+    live: bool = False
     providers: dict[str, ProviderSettings] = msgspec.field(
         default_factory=lambda: {"sandbox": ProviderSettings(kind="sandbox")}
     )

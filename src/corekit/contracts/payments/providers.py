@@ -205,7 +205,7 @@ class Provider(Protocol):
 class ProviderSettings(Settings, frozen=True):
     """`[payments.providers.<instance>]`: one account at one provider; secrets come from the environment or files.
 
-    `name` is the instance's, taken from the table.
+    `name` is the instance's, taken from the table; `base_address` is where its provider answers, if not where all do.
     """
 
     kind: str
@@ -213,6 +213,7 @@ class ProviderSettings(Settings, frozen=True):
     enabled: bool = True
     collects_for_users: bool = False
     allow_in_production: bool = False
+    base_address: str = ""
     key_id: str = ""
     key_secret: Secret = Secret("")
     webhook_secrets: tuple[Secret, ...] = ()

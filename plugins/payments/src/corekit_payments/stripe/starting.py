@@ -1,0 +1,47 @@
+"""From the settings of an instance to its adapter, or to a clear word about what is missing."""
+
+from urllib.parse import urlsplit
+
+from corekit.contracts.payments import Provider, ProviderSettings
+from corekit.errors import ConfigError
+from corekit.values import Clock
+
+_ADDRESS = "https://api.stripe.com"
+_KEYS = ("sk_test_", "sk_live_", "rk_test_", "rk_live_")
+_HERE = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def stripe_instance(settings: ProviderSettings, clock: Clock) -> Provider:
+    """Make the adapter of one instance.
+
+    Raises:
+        ConfigError: its secret key is missing or none of Stripe's, its address is not encrypted, or the extra is not
+            installed.
+
+    """
+    table = f"[payments.providers.{settings.name}]"
+    if not settings.key_secret.reveal():
+        raise ConfigError(f"{table} key_secret is missing: Stripe's secret key, from the environment or a file")
+    if not settings.key_secret.reveal().startswith(_KEYS):
+        raise ConfigError(f"{table} key_secret is no secret key of Stripe's: those begin with {', '.join(_KEYS)}")
+    if not all(secret.reveal() for secret in settings.webhook_secrets):
+        raise ConfigError(f"{table} webhook_secrets has an empty one")
+    address = settings.base_address or _ADDRESS
+    _demand_encrypted(address, table)
+    try:
+        from corekit_payments.stripe.line import Line  # noqa: PLC0415  # an extra: only who uses it needs it
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{table}: install corekit-payments[stripe], it has Stripe's SDK") from error
+    from corekit_payments.stripe.provider import StripeProvider  # noqa: PLC0415
+
+    line = Line(settings.key_secret, address)
+    return StripeProvider(
+        settings.name, line, clock, settings.webhook_secrets, collects_for_users=settings.collects_for_users
+    )
+
+
+def _demand_encrypted(address: str, table: str) -> None:
+    """Refuse an address that would show the key to the network."""
+    parts = urlsplit(address)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _HERE):
+        raise ConfigError(f"{table} base_address is https, or http on this machine")
