@@ -22,6 +22,7 @@ from corekit_payments.sandbox import Journal, Sandbox, journal_of
 from corekit_payments.service import PaymentsService
 from corekit_payments.settings import PaymentsSettings
 from corekit_payments.sweeping import Sweeper
+from corekit_payments.upi.rules import UpiRules
 
 _PRODUCTION = frozenset({"prod", "production"})
 
@@ -46,8 +47,10 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
         holding = Holding(kit, self.settings, providers)
         await holding.demand_adapters()
         driver = Driver(holding, self.settings)
-        service = PaymentsService(kit, self.settings, providers, driver)
+        rules = UpiRules(self.settings.upi, kit.clock)
+        service = PaymentsService(kit, self.settings, providers, driver, rules)
         kit.provide(Payments, service)
+        kit.provide(UpiRules, rules)
         kit.provide(Requests, Requests(service, self.settings.request_timeout))
         sweeper = Sweeper(kit, holding, driver)
         try:
@@ -76,8 +79,9 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
     def routes(self) -> Sequence[Any]:
         """Return what is under `/payments/v1`."""
         from corekit_payments.routes import MethodRoutes, PaymentRoutes  # noqa: PLC0415  # no HTTP, no Litestar
+        from corekit_payments.routes_upi import UpiRoutes  # noqa: PLC0415  # see above
 
-        return [PaymentRoutes, MethodRoutes]
+        return [PaymentRoutes, MethodRoutes, UpiRoutes]
 
     @implements(payment_providers)
     async def sandbox(self, settings: ProviderSettings) -> Sequence[Provider] | None:
@@ -87,4 +91,4 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
         if self._kit.env in _PRODUCTION and not settings.allow_in_production:
             raise ConfigError(f"[payments.providers.{settings.name}]: the sandbox moves no money; name a real provider")
         journal = Journal(journal_of(self._kit.database.data_dir, settings.name))
-        return [Sandbox(settings.name, journal, self._kit.clock)]
+        return [Sandbox(settings.name, journal, self._kit.clock, payee=self.settings.upi.payee)]

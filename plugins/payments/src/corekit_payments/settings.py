@@ -7,6 +7,7 @@ import msgspec
 from corekit.contracts.payments import ProviderSettings
 from corekit.errors import ConfigError
 from corekit.settings import Settings
+from corekit_payments.upi.settings import UpiSettings
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -19,7 +20,7 @@ class PaymentsSettings(Settings, frozen=True):
     `request_timeout` for what comes of it. `sweep` says whether this process looks after what is open.
 
     With `amount_source = "client"` a payment that no `price_payment` prices costs what its client says; that is the
-    default in dev, elsewhere such a payment is refused.
+    default in dev, elsewhere such a payment is refused. `upi` is the table `[payments.upi]`.
     """
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
@@ -31,6 +32,7 @@ class PaymentsSettings(Settings, frozen=True):
     action_ttl: Seconds = 24 * 3600
     request_timeout: Seconds = 25
     sweep: bool = True
+    upi: UpiSettings = UpiSettings()
     providers: dict[str, ProviderSettings] = msgspec.field(
         default_factory=lambda: {"sandbox": ProviderSettings(kind="sandbox")}
     )
