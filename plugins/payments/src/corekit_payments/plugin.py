@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from corekit.context import Context, Kit
@@ -17,6 +18,7 @@ from corekit_payments.holding import Holding
 from corekit_payments.ledger import broken
 from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
+from corekit_payments.razorpay import Razorpay, bring
 from corekit_payments.requesting import Requests
 from corekit_payments.sandbox import Journal, Sandbox, journal_of
 from corekit_payments.service import PaymentsService
@@ -38,6 +40,7 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
     def __init__(self, settings: PaymentsSettings | None = None) -> None:
         super().__init__(settings)
         self._kit: Kit | None = None
+        self._outside: list[Razorpay] = []  # whose connections are ours to close
 
     @asynccontextmanager
     async def lifespan(self, kit: Kit) -> AsyncGenerator[None]:
@@ -61,6 +64,9 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
                 yield
         finally:
             await driver.close()
+            for one in self._outside:
+                await one.close()
+            self._outside.clear()
             self._kit = None
 
     @classmethod
@@ -92,3 +98,11 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
             raise ConfigError(f"[payments.providers.{settings.name}]: the sandbox moves no money; name a real provider")
         journal = Journal(journal_of(self._kit.database.data_dir, settings.name))
         return [Sandbox(settings.name, journal, self._kit.clock, payee=self.settings.upi.payee)]
+
+    @implements(payment_providers)
+    async def razorpay(self, settings: ProviderSettings) -> Sequence[Provider] | None:
+        """Bring the instances of Razorpay (ConfigError where a key is missing)."""
+        if settings.kind != "razorpay" or self._kit is None:
+            return None
+        self._outside.append(bring(settings, self._kit.clock, timedelta(seconds=self.settings.action_ttl)))
+        return self._outside[-1:]

@@ -205,7 +205,8 @@ class Provider(Protocol):
 class ProviderSettings(Settings, frozen=True):
     """`[payments.providers.<instance>]`: one account at one provider; secrets come from the environment or files.
 
-    `name` is the instance's, taken from the table.
+    `name` is the instance's, taken from the table; `base_url` is for a stand-in of its service. `contact` and `email`
+    are the operator's own, for a provider that demands them with every payment.
     """
 
     kind: str
@@ -216,3 +217,6 @@ class ProviderSettings(Settings, frozen=True):
     key_id: str = ""
     key_secret: Secret = Secret("")
     webhook_secrets: tuple[Secret, ...] = ()
+    base_url: str = ""
+    contact: str = ""
+    email: str = ""

@@ -39,7 +39,7 @@ class ProviderRig(Protocol):
     provider: Provider
     currency: str
     method: Method
-    address: tuple[str, int] | None  # of its stand-in; None where it needs no network
+    addresses: frozenset[tuple[str, int]]  # of its stand-in; none where it needs no network
     secrets: tuple[str, ...]  # what no evidence may hold
 
     def trouble(self, kind: Trouble, verb: Verb) -> AbstractAsyncContextManager[Method]:

@@ -83,7 +83,7 @@ def a_reference() -> str:
     return uuid4().hex[:20].upper()
 
 
-def needs(can: bool, what: str) -> None:  # noqa: FBT001  # reads as what it says
+def needs(can: bool, what: str) -> None:
     """Skip the test where a provider cannot."""
     if not can:
         pytest.skip(f"it has no {what}")
@@ -95,7 +95,7 @@ def same(got: object, wanted: object, said: str) -> None:
         pytest.fail(f"{said}: {got!r}, not {wanted!r}")
 
 
-def true(holds: bool, said: str) -> None:  # noqa: FBT001  # see above
+def true(holds: bool, said: str) -> None:
     """Demand that something holds."""
     if not holds:
         pytest.fail(said)

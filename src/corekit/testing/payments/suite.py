@@ -167,7 +167,7 @@ class ProviderContract:
             call = a_call(rig)
             paid = await authorized(rig, call)
             back = await rig.provider.refund(a_call(rig, "refund", 1000, paid.provider_ref))
-        true(set(reached) <= {rig.address}, "no other place")
+        true(rig.addresses.issuperset(reached), "no other place")
         for said in (paid, back):
             text = msgspec.json.encode(said).decode()
             true(not any(secret in text for secret in rig.secrets), "no secret")
