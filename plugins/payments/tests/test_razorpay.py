@@ -124,11 +124,12 @@ async def test_a_failed_payment_may_succeed_late(service: StandIn, shop: Razorpa
     ref = said.provider_ref or ""
     payment = service.pay(ref, failed="payment_timed_out")
     failed = await shop.fetch(ref)
-    assert (failed.state, failed.error_class) == ("failed", "expired")
+    assert (failed.state, failed.error_class, failed.provider_ref) == ("failed", "expired", ref)
     payment["status"] = "authorized"
     assert (await shop.fetch(ref)).state == "pending"  # it is captured without us
     payment |= {"status": "captured", "captured": True}
-    assert (await shop.fetch(ref)).state == "succeeded"
+    paid = await shop.fetch(ref)
+    assert (paid.state, paid.provider_ref) == ("succeeded", payment["id"])
 
 
 async def test_what_was_held_and_went_back_is_cancelled(service: StandIn, shop: Razorpay) -> None:

@@ -102,10 +102,10 @@ class Razorpay(Provider):
             return reading.of_refund(await self._api.refund(ref), "fetched")
         if ref.startswith("qr_"):
             code = await self._api.qr(ref)
-            paid = reading.of_payments(await self._api.paid_by_qr(ref), "automatic")
+            paid = reading.of_payments(await self._api.paid_by_qr(ref), "automatic", ref)
             return reading.of_qr(code, "INR", "fetched") if paid is None or paid.state == "failed" else paid
         order = await self._api.order(ref)
-        found = reading.of_payments(await self._api.paid_on(ref), reading.notes(order.notes).capture)
+        found = reading.of_payments(await self._api.paid_on(ref), reading.notes(order.notes).capture, ref)
         if found is not None:
             return found
         return Evidence(
@@ -155,7 +155,7 @@ class Razorpay(Provider):
         if isinstance(order, Evidence):
             return order
         capture = reading.notes(order.notes).capture
-        done = reading.of_payments(await self._api.paid_on(order.id), capture)
+        done = reading.of_payments(await self._api.paid_on(order.id), capture, order.id)
         if done is not None and done.state in {"succeeded", "pending", "canceled"}:
             return done
         return await self._api.intent(call, order, self._payer, self._clock.now())

@@ -118,14 +118,17 @@ def of_payment(payment: Payment, source: EvidenceSource, *, capture: str | None 
     )  # fmt: skip
 
 
-def of_payments(payments: Sequence[Payment], capture: str) -> Evidence | None:
-    """Read all payments of an order or a QR code: the one that has moved money, else an open one, else the last."""
+def of_payments(payments: Sequence[Payment], capture: str, ref: str) -> Evidence | None:
+    """Read all payments of an order or a QR code: the one that has moved money, else an open one, else the last.
+
+    Until one has moved money the evidence is about the order, or the code: another one may still do so.
+    """
     read = [of_payment(one, "fetched", capture=capture) for one in sorted(payments, key=lambda one: one.created_at)]
     for state in ("succeeded", "pending", "unknown", "requires_action"):
         for one in read:
             if one.state == state:
-                return one
-    return read[-1] if read else None
+                return one if state == "succeeded" else msgspec.structs.replace(one, provider_ref=ref)
+    return msgspec.structs.replace(read[-1], provider_ref=ref) if read else None
 
 
 def of_qr(code: QrCode, currency: str, source: EvidenceSource) -> Evidence:
