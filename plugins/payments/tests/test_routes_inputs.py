@@ -92,7 +92,7 @@ async def test_card_numbers_leave_no_trace(
         ({"amount": {"amount": 2**53, "currency": "INR"}}, "invalid", "/amount"),
         ({"amount": {"amount": 10, "currency": "XXX"}}, "invalid", "/amount"),
         ({"amount": {"amount": 10, "currency": "CHF"}}, "currency-not-supported", "/amount/currency"),
-        ({"method": {"type": "upi_qr"}}, "method-not-available", "/method"),
+        ({"method": {"type": "card", "token": "pm_1"}}, "method-not-available", "/method"),
         ({"method": {"type": "token", "token": "a b"}}, "invalid", "/method/token"),
         ({"method": {"type": "token", "token": "tok_ok", "provider": "no!"}}, "invalid", "/method/provider"),
         ({"method": None}, "invalid", "/method"),

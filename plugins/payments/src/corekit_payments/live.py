@@ -1,9 +1,13 @@
-"""Keys that move real money, which nobody uses by accident."""
+"""Keys that move real money: nobody uses them by accident, nor shows them to the network."""
 
+from urllib.parse import urlsplit
+
+from corekit.contracts.payments import ProviderSettings
 from corekit.errors import ConfigError
 from corekit_payments.settings import PaymentsSettings
 
 PRODUCTION = frozenset({"prod", "production"})
+_HERE = frozenset({"127.0.0.1", "::1", "localhost"})
 _LIVE = ("sk_live_", "rk_live_", "pk_live_", "rzp_live_")
 
 
@@ -16,3 +20,11 @@ def demand_live_on_purpose(env: str, settings: PaymentsSettings) -> None:
     for name, instance in settings.providers.items():
         if instance.key_id.startswith(_LIVE) or instance.key_secret.reveal().startswith(_LIVE):
             raise ConfigError(f"[payments.providers.{name}] has a live key: it moves real money. Set [payments] live")
+
+
+def demand_encrypted(settings: ProviderSettings) -> None:
+    """Refuse an address that would show an instance's key to the network (ConfigError)."""
+    parts = urlsplit(settings.base_address)
+    here = parts.scheme == "http" and parts.hostname in _HERE
+    if settings.base_address and parts.scheme != "https" and not here:
+        raise ConfigError(f"[payments.providers.{settings.name}] base_address is https, or http on this machine")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from corekit.context import Context, Kit
@@ -18,12 +19,14 @@ from corekit_payments.ledger import broken
 from corekit_payments.live import PRODUCTION, demand_live_on_purpose
 from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
+from corekit_payments.razorpay import bring
 from corekit_payments.requesting import Requests
 from corekit_payments.sandbox import Journal, Sandbox, journal_of
 from corekit_payments.service import PaymentsService
 from corekit_payments.settings import PaymentsSettings
 from corekit_payments.stripe import stripe_instance
 from corekit_payments.sweeping import Sweeper
+from corekit_payments.upi.rules import UpiRules
 
 
 class PaymentsPlugin(Plugin[PaymentsSettings]):
@@ -47,8 +50,10 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
         holding = Holding(kit, self.settings, providers)
         await holding.demand_adapters()
         driver = Driver(holding, self.settings)
-        service = PaymentsService(kit, self.settings, providers, driver)
+        rules = UpiRules(self.settings.upi, kit.clock)
+        service = PaymentsService(kit, self.settings, providers, driver, rules)
         kit.provide(Payments, service)
+        kit.provide(UpiRules, rules)
         kit.provide(Requests, Requests(service, self.settings.request_timeout))
         sweeper = Sweeper(kit, holding, driver)
         try:
@@ -78,8 +83,9 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
     def routes(self) -> Sequence[Any]:
         """Return what is under `/payments/v1`."""
         from corekit_payments.routes import MethodRoutes, PaymentRoutes  # noqa: PLC0415  # no HTTP, no Litestar
+        from corekit_payments.routes_upi import UpiRoutes  # noqa: PLC0415  # see above
 
-        return [PaymentRoutes, MethodRoutes]
+        return [PaymentRoutes, MethodRoutes, UpiRoutes]
 
     @implements(payment_providers)
     async def sandbox(self, settings: ProviderSettings) -> Sequence[Provider] | None:
@@ -89,7 +95,7 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
         if self._kit.env in PRODUCTION and not settings.allow_in_production:
             raise ConfigError(f"[payments.providers.{settings.name}]: the sandbox moves no money; name a real provider")
         journal = Journal(journal_of(self._kit.database.data_dir, settings.name))
-        return [Sandbox(settings.name, journal, self._kit.clock)]
+        return [Sandbox(settings.name, journal, self._kit.clock, payee=self.settings.upi.payee)]
 
     @implements(payment_providers)
     async def stripe(self, settings: ProviderSettings) -> Sequence[Provider] | None:
@@ -97,3 +103,10 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
         if settings.kind != "stripe" or self._kit is None:
             return None
         return [stripe_instance(settings, self._kit.clock)]
+
+    @implements(payment_providers)
+    async def razorpay(self, settings: ProviderSettings) -> Sequence[Provider] | None:
+        """Bring the instances of Razorpay (ConfigError where a key is missing)."""
+        if settings.kind != "razorpay" or self._kit is None:
+            return None
+        return [bring(settings, self._kit.clock, timedelta(seconds=self.settings.action_ttl))]

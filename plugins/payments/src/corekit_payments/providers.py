@@ -12,6 +12,8 @@ from corekit.errors import ConfigError, Invalid
 from corekit.values import Money
 from corekit.values.money import exponent
 from corekit_payments.errors import MethodNotAvailable
+from corekit_payments.upi.rules import CURRENCY as UPI_CURRENCY
+from corekit_payments.upi.rules import UpiRules, is_upi
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -68,7 +70,7 @@ class Providers:
             raise MethodNotAvailable(pointer="/method")
         return many[0]
 
-    def taking(self, currency: str) -> list[PaymentMethod]:
+    def taking(self, currency: str, upi: UpiRules) -> list[PaymentMethod]:
         """List the methods by which a currency can be paid, by instance and type (Invalid)."""
         try:
             exponent(currency)
@@ -78,10 +80,11 @@ class Providers:
             PaymentMethod(
                 type=kind,
                 provider=name,
-                minimum=Money(one.capabilities.minimum, currency),
-                maximum=None if (most := one.capabilities.maximum) is None else Money(most, currency),
+                minimum=Money(can.minimum, currency),
+                maximum=None if (most := upi.maximum(kind, currency, can.maximum)) is None else Money(most, currency),
             )
             for name, one in sorted(self._instances.items())
-            if currency in one.capabilities.currencies
-            for kind in sorted(one.capabilities.methods)
+            if currency in (can := one.capabilities).currencies
+            for kind in sorted(can.methods)
+            if currency == UPI_CURRENCY or not is_upi(kind)
         ]

@@ -38,6 +38,7 @@ from corekit_payments.moving import begin_capture, begin_refund, tell_refund
 from corekit_payments.providers import Providers
 from corekit_payments.settings import PaymentsSettings
 from corekit_payments.telling import common
+from corekit_payments.upi.rules import UpiRules
 
 CAPTURE, REFUND = "payments:payment:capture", "payments:refund:create"
 
@@ -45,11 +46,14 @@ CAPTURE, REFUND = "payments:payment:capture", "payments:refund:create"
 class PaymentsService(Payments):
     """Payments in the kit's own database."""
 
-    def __init__(self, kit: Kit, settings: PaymentsSettings, providers: Providers, driver: Driver) -> None:
+    def __init__(
+        self, kit: Kit, settings: PaymentsSettings, providers: Providers, driver: Driver, upi: UpiRules
+    ) -> None:
         self._kit = kit
         self._settings = settings
         self._providers = providers
         self._driver = driver
+        self._upi = upi
 
     async def create(self, ctx: Context, new: NewPayment) -> Payment:
         """Record a payment; what it costs is the server's to say."""
@@ -157,7 +161,7 @@ class PaymentsService(Payments):
 
     async def methods(self, ctx: Context, currency: str) -> builtins.list[PaymentMethod]:  # noqa: ARG002  # the contract's
         """List what the enabled instances offer."""
-        return self._providers.taking(currency)
+        return self._providers.taking(currency, self._upi)
 
     async def _release(self, books: Books, person: UUID, reason: str) -> None:
         """Void what is held; where nothing is, keep that it was cancelled."""
@@ -179,7 +183,9 @@ class PaymentsService(Payments):
 
     async def _attempt(self, books: Books, method: Method, person: UUID) -> None:
         payment, provider = books.payment, self._providers.offering(method)
-        demand_payable(provider, Money(payment.amount, payment.currency), payment.payee)
+        amount = Money(payment.amount, payment.currency)
+        demand_payable(provider, amount, payment.payee)
+        self._upi.demand(str(type(method).__struct_config__.tag), amount)
         await add_attempt(books, provider, method, person)
 
     async def _demand_price(self, ctx: Context, new: NewPayment) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from corekit.contracts.payments import ProviderSettings
 from corekit.errors import ConfigError
 from corekit.settings import Settings
+from corekit_payments.upi.settings import UpiSettings
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -20,7 +21,7 @@ class PaymentsSettings(Settings, frozen=True):
     keys that move real money are meant.
 
     With `amount_source = "client"` a payment that no `price_payment` prices costs what its client says; that is the
-    default in dev, elsewhere such a payment is refused.
+    default in dev, elsewhere such a payment is refused. `upi` is the table `[payments.upi]`.
     """
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
@@ -33,6 +34,7 @@ class PaymentsSettings(Settings, frozen=True):
     request_timeout: Seconds = 25
     sweep: bool = True
     live: bool = False
+    upi: UpiSettings = UpiSettings()
     providers: dict[str, ProviderSettings] = msgspec.field(
         default_factory=lambda: {"sandbox": ProviderSettings(kind="sandbox")}
     )

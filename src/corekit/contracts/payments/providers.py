@@ -206,6 +206,7 @@ class ProviderSettings(Settings, frozen=True):
     """`[payments.providers.<instance>]`: one account at one provider; secrets come from the environment or files.
 
     `name` is the instance's, taken from the table; `base_address` is where its provider answers, if not where all do.
+    `contact` and `email` are the operator's own, for a provider that demands them with every payment.
     """
 
     kind: str
@@ -217,3 +218,5 @@ class ProviderSettings(Settings, frozen=True):
     key_id: str = ""
     key_secret: Secret = Secret("")
     webhook_secrets: tuple[Secret, ...] = ()
+    contact: str = ""
+    email: str = ""

@@ -4,23 +4,26 @@ import sqlite3
 from typing import Any
 from uuid import uuid4
 
-from corekit.contracts.payments import OutcomeUnknown, ProviderCall
+from corekit.contracts.payments import OutcomeUnknown, ProviderCall, UpiIntentMethod, UpiQrMethod
 from corekit.values import Clock
 from corekit_payments.sandbox.journal import Journal
 
 TOKENS = frozenset({
     "tok_ok", "tok_declined", "tok_funds", "tok_3ds", "tok_pending", "tok_upi_qr", "tok_lost_before", "tok_lost_after",
-    "tok_stored_500", "tok_late", "tok_slow_lookup", "tok_refund_fails",
+    "tok_stored_500", "tok_late", "tok_slow_lookup", "tok_refund_fails", "tok_upi_intent",
 })  # fmt: skip
 _STATES = {
     "tok_declined": ("failed", "declined"),
     "tok_funds": ("failed", "funds"),
     "tok_late": ("failed", "declined"),
     "tok_3ds": ("requires_action", None),
+    "tok_upi_intent": ("requires_action", None),
     "tok_upi_qr": ("requires_action", None),
     "tok_pending": ("pending", None),
 }
 _LOST_ONCE = frozenset({"tok_lost_after", "tok_slow_lookup"})
+_UPI = {UpiIntentMethod: "tok_upi_intent", UpiQrMethod: "tok_upi_qr"}
+_UPI_MOST = 10**12  # paise: a link has no more digits
 _PATIENCE = 2  # looks after which what is pending or late has come about, and what hides is found
 
 Row = dict[str, Any]
@@ -114,7 +117,9 @@ class Bank:
         self, db: sqlite3.Connection, call: ProviderCall, parent: Row | None, means: str
     ) -> tuple[str, str | None]:
         if call.kind == "authorize":
-            return _STATES.get(means, ("succeeded", None)) if means in TOKENS else ("failed", "rejected")
+            rupees = call.amount.currency == "INR" and call.amount.minor < _UPI_MOST
+            known = means in TOKENS and (rupees or means not in _UPI.values())
+            return _STATES.get(means, ("succeeded", None)) if known else ("failed", "rejected")
         if not self._has_room(db, call, parent):
             return "failed", "rejected"
         return ("failed", "declined") if (call.kind, means) == ("refund", "tok_refund_fails") else ("succeeded", None)
@@ -165,4 +170,4 @@ class Bank:
 
 
 def _token(call: ProviderCall) -> str:
-    return getattr(call.method, "token", "") or ""
+    return _UPI.get(type(call.method)) or getattr(call.method, "token", "") or ""  # type: ignore[arg-type]  # or no UPI

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from corekit.contracts.payments import (
     Capabilities,
     Evidence,
@@ -15,28 +17,42 @@ from corekit.contracts.payments import (
     ProviderEvent,
     RedirectUrl,
     SettlementRow,
+    UpiIntent,
     UpiQr,
 )
 from corekit.contracts.payments.providers import EvidenceSource
 from corekit.values import Clock, Money
 from corekit_payments.sandbox.bank import Bank, Row
 from corekit_payments.sandbox.journal import Journal
+from corekit_payments.upi import links, vpa
 
 CAPABILITIES = Capabilities(
-    methods=frozenset({"token"}),
+    methods=frozenset({"token", "upi_intent", "upi_qr"}),
     currencies=frozenset({"INR", "USD", "EUR", "GBP", "JPY"}),
     multicapture=True,
     collects_for_users=True,
     lookup_settles_after=timedelta(minutes=1),
 )
+# No bank has this handle, so that nobody is paid.
+NOBODY = links.Link(
+    payee=vpa.parse("sandbox@corekittest"), name="corekit sandbox", mcc="0000"
+)  # no bank has this handle
 
 
 class Sandbox(Provider):
-    """One instance; `capabilities` may deny what it can, to see what others cannot."""
+    """One instance; `capabilities` may deny what it can, to see what others cannot. Its links pay `payee`."""
 
-    def __init__(self, name: str, journal: Journal, clock: Clock, capabilities: Capabilities = CAPABILITIES) -> None:
+    def __init__(
+        self,
+        name: str,
+        journal: Journal,
+        clock: Clock,
+        capabilities: Capabilities = CAPABILITIES,
+        payee: links.Link | None = None,
+    ) -> None:
         self.name = name
         self.capabilities = capabilities
+        self._payee = payee or NOBODY
         self._bank = Bank(journal, clock, keys=capabilities.keys)
 
     async def create(self, call: ProviderCall) -> Evidence:
@@ -61,21 +77,21 @@ class Sandbox(Provider):
 
     async def fetch(self, ref: str) -> Evidence:
         """Return what became of an object."""
-        return evidence(await asyncio.to_thread(self._bank.fetch, ref), "fetched")
+        return self._shown(await asyncio.to_thread(self._bank.fetch, ref), "fetched")
 
     async def lookup(self, reference: str) -> Evidence | None:
         """Find an operation by our reference."""
         found = await asyncio.to_thread(self._bank.lookup, reference)
-        return None if found is None else evidence(found, "fetched")
+        return None if found is None else self._shown(found, "fetched")
 
     async def decide(self, ref: str, *, approve: bool) -> Evidence:
         """Be the payer who approves or refuses (3DS, a UPI app)."""
-        return evidence(await asyncio.to_thread(self._bank.decide, ref, approve=approve), "fetched")
+        return self._shown(await asyncio.to_thread(self._bank.decide, ref, approve=approve), "fetched")
 
     async def list_since(self, cursor: str) -> AsyncIterator[Evidence]:
         """List objects after the number of one."""
         for row in await asyncio.to_thread(self._bank.since, int(cursor or 0)):
-            yield evidence(row, "fetched")
+            yield self._shown(row, "fetched")
 
     async def settlement_rows(self, day: date) -> AsyncIterator[SettlementRow]:
         """List what was captured or given back on a day: it is paid out at once, without a fee."""
@@ -93,26 +109,25 @@ class Sandbox(Provider):
         raise ValueError("the sandbox sends no notices")
 
     async def _take(self, call: ProviderCall) -> Evidence:
-        return evidence(await asyncio.to_thread(self._bank.take, call), "reply")
+        return self._shown(await asyncio.to_thread(self._bank.take, call), "reply")
 
+    def _shown(self, row: Row, source: EvidenceSource) -> Evidence:
+        """Write what an object of the sandbox shows."""
+        money = Money(row["amount"], row["currency"])
+        taken = row["kind"] == "authorize" and row["automatic"] and row["state"] == "succeeded"
+        fields: dict[str, Any] = {"state": row["state"], "error_class": row["error"], "provider_ref": row["ref"]}
+        return Evidence(
+            source=source,
+            occurred_at=datetime.fromisoformat(row["at"]),
+            amount=money,
+            captured=money if taken else None,
+            next_action=self._action(row, money) if row["state"] == "requires_action" else None,
+            raw={"id": row["ref"], "kind": row["kind"], "status": row["state"]},
+            **fields,
+        )
 
-def evidence(row: Row, source: EvidenceSource) -> Evidence:
-    """Write what an object of the sandbox shows."""
-    money = Money(row["amount"], row["currency"])
-    taken = row["kind"] == "authorize" and row["automatic"] and row["state"] == "succeeded"
-    fields: dict[str, Any] = {"state": row["state"], "error_class": row["error"], "provider_ref": row["ref"]}
-    return Evidence(
-        source=source,
-        occurred_at=datetime.fromisoformat(row["at"]),
-        amount=money,
-        captured=money if taken else None,
-        next_action=_action(row) if row["state"] == "requires_action" else None,
-        raw={"id": row["ref"], "kind": row["kind"], "status": row["state"]},
-        **fields,
-    )
-
-
-def _action(row: Row) -> NextAction:
-    if row["means"] == "tok_upi_qr":
-        return UpiQr(payload=f"upi://pay?tr={row['reference']}", expires_at=None)
-    return RedirectUrl(url=f"https://sandbox.invalid/{row['ref']}")
+    def _action(self, row: Row, money: Money) -> NextAction:
+        if row["means"] not in {"tok_upi_qr", "tok_upi_intent"}:
+            return RedirectUrl(url=f"https://sandbox.invalid/{row['ref']}")
+        link = links.build(msgspec.structs.replace(self._payee, reference=row["reference"], amount=money))
+        return UpiIntent(link=link) if row["means"] == "tok_upi_intent" else UpiQr(payload=link, expires_at=None)

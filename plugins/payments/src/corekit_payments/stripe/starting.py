@@ -1,14 +1,12 @@
 """From the settings of an instance to its adapter, or to a clear word about what is missing."""
 
-from urllib.parse import urlsplit
-
 from corekit.contracts.payments import Provider, ProviderSettings
 from corekit.errors import ConfigError
 from corekit.values import Clock
+from corekit_payments.live import demand_encrypted
 
 _ADDRESS = "https://api.stripe.com"
 _KEYS = ("sk_test_", "sk_live_", "rk_test_", "rk_live_")
-_HERE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def stripe_instance(settings: ProviderSettings, clock: Clock) -> Provider:
@@ -27,7 +25,7 @@ def stripe_instance(settings: ProviderSettings, clock: Clock) -> Provider:
     if not all(secret.reveal() for secret in settings.webhook_secrets):
         raise ConfigError(f"{table} webhook_secrets has an empty one")
     address = settings.base_address or _ADDRESS
-    _demand_encrypted(address, table)
+    demand_encrypted(settings)
     try:
         from corekit_payments.stripe.line import Line  # noqa: PLC0415  # an extra: only who uses it needs it
     except ModuleNotFoundError as error:
@@ -38,10 +36,3 @@ def stripe_instance(settings: ProviderSettings, clock: Clock) -> Provider:
     return StripeProvider(
         settings.name, line, clock, settings.webhook_secrets, collects_for_users=settings.collects_for_users
     )
-
-
-def _demand_encrypted(address: str, table: str) -> None:
-    """Refuse an address that would show the key to the network."""
-    parts = urlsplit(address)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _HERE):
-        raise ConfigError(f"{table} base_address is https, or http on this machine")
