@@ -15,6 +15,8 @@ from corekit.testing import free_port
 
 STARTED = re.compile(r"worker_started.*\bpid=(\d+).*\bworker=(\d+)")
 
+PATIENCE = 60.0  # seconds: several start beside each other, on a machine that does other things too
+
 
 class Server:
     """One server, one port, one database; `start` after `kill` is what an operator would do."""
@@ -44,15 +46,18 @@ class Server:
                 cwd=self._folder,
                 env=self._environment,
             )
-        while time.monotonic() - began < 30:
-            if self._process.poll() is not None:
-                break
-            try:
-                if httpx.get(f"{self.url}/ready").status_code == 200:
-                    return time.monotonic() - began
-            except httpx.TransportError:
-                time.sleep(0.02)
-        raise AssertionError(f"the server did not start:\n{self.output()}")
+        said = ""
+        with httpx.Client(timeout=30) as client:
+            while time.monotonic() - began < PATIENCE and self._process.poll() is None:
+                try:
+                    answer = client.get(f"{self.url}/ready")
+                    if answer.status_code == 200:
+                        return time.monotonic() - began
+                    said = answer.text
+                except httpx.TransportError as error:
+                    said = repr(error)
+                time.sleep(0.05)
+        raise AssertionError(f"the server did not start: {said}\n{self.output()}")
 
     def configure(self, **settings: str) -> None:
         """Set what needs to know the address of this server."""
