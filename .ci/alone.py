@@ -3,11 +3,12 @@
 import asyncio
 import importlib
 import pkgutil
+import re
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, requires
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -34,12 +35,23 @@ class Fakes(Plugin[Settings]):
         yield
 
 
+def extras(distribution: str) -> set[str]:
+    """Name what only the extras of a plugin bring."""
+    asked = [one for one in requires(distribution) or () if "extra ==" in one]
+    return {re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in asked}
+
+
 async def main(name: str) -> None:
     """Import all of the plugin, start it, and describe its routes."""
     (entry,) = entry_points(group="corekit", name=name)
     package = importlib.import_module(entry.module)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            if entry.dist is None or error.name not in extras(entry.dist.name):
+                raise
+            print(f"{module.name} is for those who have {error.name}")
     strangers = {other.name for other in entry_points(group="corekit")} - {name}
     if strangers:
         raise SystemExit(f"this environment has other plugins too: {', '.join(sorted(strangers))}")
