@@ -3,15 +3,12 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from corekit.contracts.payments import NotAttempted, OutcomeUnknown
 from corekit.errors import ConfigError
-
-if TYPE_CHECKING:
-    import httpx
 
 _BODY_MAX = 1024 * 1024
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # what is sent is what is counted
@@ -47,7 +44,7 @@ class Line:
             raise ConfigError('a provider over HTTP needs httpx: pip install "corekit-payments[razorpay]"') from error
         self._httpx = httpx
         self._base, self._login, self._timeout = base.rstrip("/"), login, timeout
-        self._client: httpx.AsyncClient | None = None
+        self._client: Any = None  # an httpx.AsyncClient
 
     async def ask(
         self,
@@ -84,7 +81,7 @@ class Line:
             await self._client.aclose()
             self._client = None
 
-    def _open(self) -> "httpx.AsyncClient":
+    def _open(self) -> Any:
         if self._client is None:
             self._client = self._httpx.AsyncClient(
                 auth=self._login, timeout=self._timeout, follow_redirects=False, trust_env=False, verify=True,
@@ -92,7 +89,7 @@ class Line:
             )  # fmt: skip
         return self._client
 
-    async def _bytes(self, answer: "httpx.Response") -> bytes:
+    async def _bytes(self, answer: Any) -> bytes:
         body = bytearray()
         async for chunk in answer.aiter_raw():
             body += chunk
@@ -100,7 +97,7 @@ class Line:
                 raise OutcomeUnknown("its answer is too long")
         return bytes(body)
 
-    def _read(self, answer: "httpx.Response", raw: bytes) -> Answer:
+    def _read(self, answer: Any, raw: bytes) -> Answer:
         status = answer.status_code
         if status in {_UNAUTHORIZED, _FORBIDDEN}:
             raise NotAttempted(f"the provider refused our key ({status})", refused=True)
