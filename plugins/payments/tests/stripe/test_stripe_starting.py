@@ -58,7 +58,7 @@ def instances(**fields: Any) -> dict[str, ProviderSettings]:
 
 
 async def test_it_is_off_unless_an_enabled_instance_names_it(tmp_path: Path) -> None:
-    assert await started(tmp_path) == ["sandbox token"]
+    assert {one.partition(" ")[0] for one in await started(tmp_path)} == {"sandbox"}
     on = instances(key_secret=TEST_KEY)
     assert await started(tmp_path, providers=on) == ["cards card", "cards redirect"]
     assert await started(tmp_path, providers=instances(key_secret=TEST_KEY, enabled=False)) == []
