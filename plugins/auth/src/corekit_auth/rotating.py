@@ -50,5 +50,8 @@ def _columns(item: Rotation) -> tuple[Any, ...]:
 
 # The answer is the new counter, or None where somebody else was faster or the session has ended.
 ROTATE = LaneSpec[Rotation, int | None](
-    "auth.rotate", _rotate, Batch(_COUNT_ALL_UP, _columns, lambda _, row: row[1], once=lambda item: item.session)
+    "auth.rotate",
+    _rotate,
+    Batch(_COUNT_ALL_UP, _columns, lambda _, row: row[1], once=lambda item: item.session),
+    key=lambda item: item.session,
 )

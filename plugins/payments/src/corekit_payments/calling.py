@@ -10,8 +10,9 @@ import msgspec
 from corekit.contracts.payments import NotAttempted, OutcomeUnknown
 from corekit.errors import ConfigError
 
-_BODY_MAX = 1024 * 1024
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # what is sent is what is counted
+LIMIT = 1 << 20  # bytes of an answer
+UNCOMPRESSED = {"Accept-Encoding": "identity"}  # what is sent is what is counted
+_HEADERS = {"Accept": "application/json", **UNCOMPRESSED}
 _UNAUTHORIZED, _FORBIDDEN, _IN_PROGRESS, _THROTTLED = 401, 403, 409, 429
 _CLIENT_FAULT, _SERVER_FAULT = 400, 500
 _RETRY_MAX = 3600  # seconds that a provider may ask us to wait
@@ -69,7 +70,7 @@ class Line:
             async with self._open().stream(
                 method, f"{self._base}{path}", params=params or None, headers=sent, content=content
             ) as answer:
-                return self._read(answer, await self._bytes(answer))
+                return self._read(answer, await whole(answer))
         except (http.ConnectError, http.ConnectTimeout, http.PoolTimeout, http.UnsupportedProtocol, http.InvalidURL):
             raise NotAttempted("the provider was not reached") from None
         except http.HTTPError as error:
@@ -89,20 +90,12 @@ class Line:
             )  # fmt: skip
         return self._client
 
-    async def _bytes(self, answer: Any) -> bytes:
-        body = bytearray()
-        async for chunk in answer.aiter_raw():
-            body += chunk
-            if len(body) > _BODY_MAX:
-                raise OutcomeUnknown("its answer is too long")
-        return bytes(body)
-
     def _read(self, answer: Any, raw: bytes) -> Answer:
         status = answer.status_code
         if status in {_UNAUTHORIZED, _FORBIDDEN}:
             raise NotAttempted(f"the provider refused our key ({status})", refused=True)
         if status == _THROTTLED:
-            raise NotAttempted("too many calls", retry_after=_seconds(answer.headers.get("retry-after", "")))
+            raise NotAttempted("too many calls", retry_after=patience(answer.headers.get("retry-after", "")))
         redirected = not answer.is_success and status < _CLIENT_FAULT
         if status >= _SERVER_FAULT or status == _IN_PROGRESS or redirected:
             raise OutcomeUnknown(f"the provider answered {status}")
@@ -112,8 +105,18 @@ class Line:
             raise OutcomeUnknown("its answer cannot be read") from None
 
 
-def _seconds(text: str) -> timedelta | None:
-    """Read `Retry-After` in its form of seconds."""
+async def whole(answer: Any) -> bytes:
+    """Read the body of a streamed answer, which was asked for uncompressed (OutcomeUnknown: longer than `LIMIT`)."""
+    body = bytearray()
+    async for chunk in answer.aiter_raw():
+        body += chunk
+        if len(body) > LIMIT:
+            raise OutcomeUnknown("its answer is longer than any should be")
+    return bytes(body)
+
+
+def patience(text: str) -> timedelta | None:
+    """Read `Retry-After` in its form of seconds (RFC 9110 §10.2.3), an hour at most."""
     if not re.fullmatch(r"[0-9]{1,9}", text):
         return None
     return timedelta(seconds=min(int(text), _RETRY_MAX))

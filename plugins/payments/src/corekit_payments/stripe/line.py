@@ -1,7 +1,6 @@
 """The line to Stripe: their own client over a httpx of ours; answers come back as plain data, or as what to raise."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -10,10 +9,10 @@ import stripe
 from corekit.contracts.payments import NotAttempted, OutcomeUnknown
 from corekit.settings import Secret
 from corekit.watch import get_logger
+from corekit_payments.calling import UNCOMPRESSED, patience, whole
 from corekit_payments.stripe.refusals import exception_of, failure_of, is_mapped
 
 VERSION = "2026-10-28.endive"  # what this adapter was written for: another one is a decision
-LIMIT = 1 << 20  # bytes of an answer
 _TIMEOUT = httpx.Timeout(20, connect=5, pool=5)  # seconds; what was not sent is known before the driver gives up
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _SENT_HEADERS = frozenset({
@@ -43,16 +42,11 @@ class Wire(stripe.HTTPClient):
             OutcomeUnknown: its answer was lost, or is longer than any should be.
 
         """
-        told = {name: value for name, value in headers.items() if name.lower() in _SENT_HEADERS}
+        told = UNCOMPRESSED | {name: value for name, value in headers.items() if name.lower() in _SENT_HEADERS}
         content = post_data.encode() if isinstance(post_data, str) else post_data
         try:
             async with self._http.stream(method, url, headers=told, content=content or None) as answer:
-                read = bytearray()
-                async for part in answer.aiter_bytes():
-                    read += part
-                    if len(read) > LIMIT:
-                        raise OutcomeUnknown("the answer is longer than any should be")
-                return bytes(read), answer.status_code, answer.headers
+                return await whole(answer), answer.status_code, answer.headers
         except _UNSENT as error:
             raise NotAttempted(f"not reached: {type(error).__name__}") from error
         except httpx.HTTPError as error:
@@ -101,10 +95,5 @@ class Line:
         status, failure = error.http_status, failure_of(error.json_body)
         if not is_mapped(status, failure):
             get_logger("corekit.payments").error("payments_unmapped", reason=f"stripe {status} {failure.type}"[:100])
-        return exception_of(status, failure, _retry_after(error.headers))
-
-
-def _retry_after(headers: Any) -> timedelta | None:
-    """Read how many seconds they want to be left alone."""
-    asked = str((headers or {}).get("retry-after", ""))
-    return timedelta(seconds=min(int(asked), 3600)) if asked.isascii() and asked.isdecimal() else None
+        asked = str((error.headers or {}).get("retry-after", ""))
+        return exception_of(status, failure, patience(asked))
