@@ -1,7 +1,7 @@
 """The plugin `payments`."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -44,28 +44,24 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
     @asynccontextmanager
     async def lifespan(self, kit: Kit) -> AsyncGenerator[None]:
         """Ask for the adapters of the enabled instances, provide Payments, and look after what is open."""
-        self._kit = kit
         demand_live_on_purpose(kit.env, self.settings)
-        providers = await Providers.start(kit, self.settings.providers)
-        holding = Holding(kit, self.settings, providers)
-        await holding.demand_adapters()
-        driver = Driver(holding, self.settings)
-        rules = UpiRules(self.settings.upi, kit.clock)
-        service = PaymentsService(kit, self.settings, providers, driver, rules)
-        kit.provide(Payments, service)
-        kit.provide(UpiRules, rules)
-        kit.provide(Requests, Requests(service, self.settings.request_timeout))
-        sweeper = Sweeper(kit, holding, driver)
-        try:
+        self._kit = kit
+        async with AsyncExitStack() as stack:
+            stack.callback(setattr, self, "_kit", None)
+            providers = await Providers.start(kit, self.settings.providers)
+            stack.push_async_callback(providers.close)
+            holding = Holding(kit, self.settings, providers)
+            await holding.demand_adapters()
+            driver = Driver(holding, self.settings)
+            stack.push_async_callback(driver.close)
+            rules = UpiRules(self.settings.upi, kit.clock)
+            service = PaymentsService(kit, self.settings, providers, driver, rules)
+            kit.provide(Payments, service)
+            kit.provide(UpiRules, rules)
+            kit.provide(Requests, Requests(service, self.settings.request_timeout))
             if self.settings.sweep:
-                async with sweeper.running():
-                    yield
-            else:
-                yield
-        finally:
-            await driver.close()
-            await providers.close()
-            self._kit = None
+                await stack.enter_async_context(Sweeper(kit, holding, driver).running())
+            yield
 
     @classmethod
     def commands(cls) -> Sequence[Any]:

@@ -34,9 +34,7 @@ CAPABILITIES = Capabilities(
     lookup_settles_after=timedelta(minutes=1),
 )
 # No bank has this handle, so that nobody is paid.
-NOBODY = links.Link(
-    payee=vpa.parse("sandbox@corekittest"), name="corekit sandbox", mcc="0000"
-)  # no bank has this handle
+NOBODY = links.Link(payee=vpa.parse("sandbox@corekittest"), name="corekit sandbox", mcc=links.PERSON)
 
 
 class Sandbox(Provider):
