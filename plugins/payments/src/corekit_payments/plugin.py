@@ -15,6 +15,7 @@ from corekit.plugin import Plugin
 from corekit.watch import get_logger
 from corekit_payments.driving import Driver
 from corekit_payments.holding import Holding
+from corekit_payments.inbox import Inbox, Processing, WebhookJobs
 from corekit_payments.ledger import broken
 from corekit_payments.live import PRODUCTION, demand_live_on_purpose
 from corekit_payments.models import PURPOSE
@@ -29,7 +30,7 @@ from corekit_payments.sweeping import Sweeper
 from corekit_payments.upi.rules import UpiRules
 
 
-class PaymentsPlugin(Plugin[PaymentsSettings]):
+class PaymentsPlugin(WebhookJobs, Plugin[PaymentsSettings]):
     """Payments that happen once, or not at all, or are known to be unknown."""
 
     name = "payments"
@@ -59,6 +60,8 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
             kit.provide(Payments, service)
             kit.provide(UpiRules, rules)
             kit.provide(Requests, Requests(service, self.settings.request_timeout))
+            self.processing = Processing(providers, timedelta(seconds=self.settings.webhook.park))
+            kit.provide(Inbox, Inbox(kit, providers, self.process_webhook, live=self.settings.live))
             if self.settings.sweep:
                 await stack.enter_async_context(Sweeper(kit, holding, driver).running())
             yield
@@ -80,8 +83,9 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
         """Return what is under `/payments/v1`."""
         from corekit_payments.routes import MethodRoutes, PaymentRoutes  # noqa: PLC0415  # no HTTP, no Litestar
         from corekit_payments.routes_upi import UpiRoutes  # noqa: PLC0415  # see above
+        from corekit_payments.routes_webhooks import webhooks  # noqa: PLC0415  # see above
 
-        return [PaymentRoutes, MethodRoutes, UpiRoutes]
+        return [PaymentRoutes, MethodRoutes, UpiRoutes, webhooks(self.settings.webhook.max_body)]
 
     @implements(payment_providers)
     async def sandbox(self, settings: ProviderSettings) -> Sequence[Provider] | None:
@@ -91,7 +95,12 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
         if self._kit.env in PRODUCTION and not settings.allow_in_production:
             raise ConfigError(f"[payments.providers.{settings.name}]: the sandbox moves no money; name a real provider")
         journal = Journal(journal_of(self._kit.database.data_dir, settings.name))
-        return [Sandbox(settings.name, journal, self._kit.clock, payee=self.settings.upi.payee)]
+        return [
+            Sandbox(
+                settings.name, journal, self._kit.clock, payee=self.settings.upi.payee, live=self.settings.live,
+                secrets=settings.webhook_secrets, tolerance=timedelta(seconds=self.settings.webhook.tolerance),
+            )
+        ]  # fmt: skip
 
     @implements(payment_providers)
     async def stripe(self, settings: ProviderSettings) -> Sequence[Provider] | None:
