@@ -8,12 +8,14 @@ from typing import Any
 from corekit.context import Context, Kit
 from corekit.contracts.audit import Audit
 from corekit.contracts.payments import Payments, Provider, ProviderSettings, payment_providers
+from corekit.contracts.realtime import Realtime
 from corekit.errors import ConfigError
 from corekit.hooks import implements
 from corekit.jobs import schedule
 from corekit.plugin import Plugin
 from corekit.watch import get_logger
 from corekit_payments.driving import Driver
+from corekit_payments.hints import PaymentHints
 from corekit_payments.holding import Holding
 from corekit_payments.inbox import Inbox, Processing, WebhookJobs
 from corekit_payments.ledger import broken
@@ -30,12 +32,13 @@ from corekit_payments.sweeping import Sweeper
 from corekit_payments.upi.rules import UpiRules
 
 
-class PaymentsPlugin(WebhookJobs, Plugin[PaymentsSettings]):
+class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
     """Payments that happen once, or not at all, or are known to be unknown."""
 
     name = "payments"
     provides = (Payments,)
     requires = (Audit,)
+    wants = (Realtime,)
     purposes = {PURPOSE: "Writes payments, for the person who pays or for an operator, after asking what they may."}
 
     def __init__(self, settings: PaymentsSettings | None = None) -> None:
