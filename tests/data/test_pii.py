@@ -25,6 +25,7 @@ NOT_PERSONAL = {
     ("auth_users", "email_change_status"): "how many confirmations there were",
     ("auth_service_keys", "name"): "of a service",
     ("payments_operation", "error_class"): "one of a few words",
+    ("payments_webhook_inbox", "error"): "one of a few words",
     ("auth_users", "app_metadata"): "which ways to sign in there are; written by the server alone",
 }
 

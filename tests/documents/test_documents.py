@@ -34,7 +34,7 @@ def test_the_example_environment_sets_what_exists() -> None:
         assert key in known[table].__struct_fields__, name
 
 
-EVERY = ["auth", "realtime", "payments", "chat"]
+EVERY = ["auth", "realtime", "chat", "payments"]
 
 
 @pytest.mark.parametrize(

@@ -76,11 +76,16 @@ def payment(means: str = "tok_ok", **more: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def opened(
-    database: DatabaseSettings, folder: Path, clock: FakeClock, *plugins: Plugin[Any], **more: Any
+    database: DatabaseSettings,
+    folder: Path,
+    clock: FakeClock,
+    *plugins: Plugin[Any],
+    worker: bool = False,
+    **more: Any,
 ) -> AsyncGenerator[Counter]:
     """Open a counter; what is in hand is driven by requests alone."""
     payments = PaymentsPlugin(PaymentsSettings(**{"sweep": False, "request_timeout": 3.0, **more}))
-    settings: dict[str, Any] = {"jobs": {"worker": False}, "access": ACCESS}
+    settings: dict[str, Any] = {"jobs": {"worker": worker}, "access": ACCESS}
     every = [payments, NamesPlugin(), *plugins]
     async with make_kit(every, database=database, tmp_path=folder, clock=clock, settings=settings) as kit:
         transport = httpx.ASGITransport(create_app(kit, lifespan=False))

@@ -71,6 +71,12 @@ class DisputeOpen(Conflict):
     slug, code, title = "dispute-open", 1211, "A dispute is open"
 
 
+class WebhookRefused(Problem):
+    """The body is signed by no secret of the instance, or not lately, or cannot be read; it was not stored."""
+
+    slug, status, code, title = "webhook-refused", 400, 1214, "The notice was not accepted"
+
+
 class PaymentDeclined(Problem):
     """The provider refused: `reason` is the class of its refusal, `payment_status` where that leaves `payment`."""
 

@@ -8,13 +8,16 @@ from typing import Any
 from corekit.context import Context, Kit
 from corekit.contracts.audit import Audit
 from corekit.contracts.payments import Payments, Provider, ProviderSettings, payment_providers
+from corekit.contracts.realtime import Realtime
 from corekit.errors import ConfigError
 from corekit.hooks import implements
 from corekit.jobs import schedule
 from corekit.plugin import Plugin
 from corekit.watch import get_logger
 from corekit_payments.driving import Driver
+from corekit_payments.hints import PaymentHints
 from corekit_payments.holding import Holding
+from corekit_payments.inbox import Inbox, Processing, WebhookJobs
 from corekit_payments.ledger import broken
 from corekit_payments.live import PRODUCTION, demand_live_on_purpose
 from corekit_payments.models import PURPOSE
@@ -29,12 +32,13 @@ from corekit_payments.sweeping import Sweeper
 from corekit_payments.upi.rules import UpiRules
 
 
-class PaymentsPlugin(Plugin[PaymentsSettings]):
+class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
     """Payments that happen once, or not at all, or are known to be unknown."""
 
     name = "payments"
     provides = (Payments,)
     requires = (Audit,)
+    wants = (Realtime,)
     purposes = {PURPOSE: "Writes payments, for the person who pays or for an operator, after asking what they may."}
 
     def __init__(self, settings: PaymentsSettings | None = None) -> None:
@@ -59,6 +63,8 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
             kit.provide(Payments, service)
             kit.provide(UpiRules, rules)
             kit.provide(Requests, Requests(service, self.settings.request_timeout))
+            self.processing = Processing(providers, timedelta(seconds=self.settings.webhook.park))
+            kit.provide(Inbox, Inbox(kit, providers, self.process_webhook, live=self.settings.live))
             if self.settings.sweep:
                 await stack.enter_async_context(Sweeper(kit, holding, driver).running())
             yield
@@ -80,8 +86,9 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
         """Return what is under `/payments/v1`."""
         from corekit_payments.routes import MethodRoutes, PaymentRoutes  # noqa: PLC0415  # no HTTP, no Litestar
         from corekit_payments.routes_upi import UpiRoutes  # noqa: PLC0415  # see above
+        from corekit_payments.routes_webhooks import webhooks  # noqa: PLC0415  # see above
 
-        return [PaymentRoutes, MethodRoutes, UpiRoutes]
+        return [PaymentRoutes, MethodRoutes, UpiRoutes, webhooks(self.settings.webhook.max_body)]
 
     @implements(payment_providers)
     async def sandbox(self, settings: ProviderSettings) -> Sequence[Provider] | None:
@@ -91,7 +98,12 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
         if self._kit.env in PRODUCTION and not settings.allow_in_production:
             raise ConfigError(f"[payments.providers.{settings.name}]: the sandbox moves no money; name a real provider")
         journal = Journal(journal_of(self._kit.database.data_dir, settings.name))
-        return [Sandbox(settings.name, journal, self._kit.clock, payee=self.settings.upi.payee)]
+        return [
+            Sandbox(
+                settings.name, journal, self._kit.clock, payee=self.settings.upi.payee, live=self.settings.live,
+                secrets=settings.webhook_secrets, tolerance=timedelta(seconds=self.settings.webhook.tolerance),
+            )
+        ]  # fmt: skip
 
     @implements(payment_providers)
     async def stripe(self, settings: ProviderSettings) -> Sequence[Provider] | None:

@@ -12,6 +12,18 @@ from corekit_payments.upi.settings import UpiSettings
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
+class WebhookSettings(Settings, frozen=True):
+    """`[payments.webhook]`: a notice has at most `max_body` bytes.
+
+    In seconds: a signature with a time in it is good for `tolerance`, and a notice of what is not known here waits
+    `park` for it to become known.
+    """
+
+    max_body: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)] = 256 * 1024
+    tolerance: Seconds = 300
+    park: Seconds = 600
+
+
 class PaymentsSettings(Settings, frozen=True):
     """`[payments]`: a payment may be tried `max_attempts` times; `return_hosts` are where payers may be sent back to.
 
@@ -21,7 +33,8 @@ class PaymentsSettings(Settings, frozen=True):
     keys that move real money are meant.
 
     With `amount_source = "client"` a payment that no `price_payment` prices costs what its client says; that is the
-    default in dev, elsewhere such a payment is refused. `upi` is the table `[payments.upi]`.
+    default in dev, elsewhere such a payment is refused. `upi` and `webhook` are the tables `[payments.upi]`
+    and `[payments.webhook]`.
     """
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
@@ -35,6 +48,7 @@ class PaymentsSettings(Settings, frozen=True):
     sweep: bool = True
     live: bool = False
     upi: UpiSettings = UpiSettings()
+    webhook: WebhookSettings = WebhookSettings()
     providers: dict[str, ProviderSettings] = msgspec.field(
         default_factory=lambda: {"sandbox": ProviderSettings(kind="sandbox")}
     )

@@ -12,8 +12,8 @@ from stripe_stand_in import NOW, StandIn
 from corekit.contracts.payments import Evidence
 from corekit.settings import Secret
 from corekit.testing import FakeClock
+from corekit_payments.signing import sign
 from corekit_payments.stripe.provider import StripeProvider
-from corekit_payments.stripe.signing import sign
 
 
 async def listed(found: AsyncIterator[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ import pytest
 import stripe
 
 from corekit.settings import Secret
-from corekit_payments.stripe.signing import demand_signed, sign
+from corekit_payments.signing import demand_signed, sign
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 OLD, NEW = Secret("whsec_old"), Secret("whsec_new")

@@ -105,10 +105,10 @@ class OperationBecameUnknown(PaymentEvent, frozen=True, tag="payments.operation_
 
 
 class MismatchOpened(Event, frozen=True, tag="payments.mismatch_opened"):
-    """Our books and a provider's differ, and a person has to look."""
+    """Our books and a provider's differ, and a person has to look; no payment where it is of none of ours."""
 
     item: UUID
     kind: str
-    payment: UUID
-    operation: UUID
+    payment: UUID | None
+    operation: UUID | None
     provider: str

@@ -1,7 +1,7 @@
 """The ledger: every movement of money as a balanced pair, in the transaction in which it becomes known."""
 
 from corekit_payments.ledger.invariants import INVARIANTS, broken
-from corekit_payments.ledger.posting import post
+from corekit_payments.ledger.posting import post, post_unmatched
 from corekit_payments.ledger.reading import Balance, balances
 from corekit_payments.ledger.rows import LedgerAccountRow, LedgerTransactionRow, PostingRow
 
@@ -14,4 +14,5 @@ __all__ = [
     "balances",
     "broken",
     "post",
+    "post_unmatched",
 ]

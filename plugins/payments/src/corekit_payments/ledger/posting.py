@@ -1,13 +1,15 @@
 """What is posted when an operation moves money: a table of pairs, and the one function that writes them."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid5
 
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from corekit.context import Context
 from corekit.contracts.payments import OperationState
-from corekit.values import typeid, uuid7
+from corekit.values import Money, typeid, uuid7
 from corekit_payments.books import Books
 from corekit_payments.ledger.rows import AccountKind, LedgerAccountRow, LedgerTransactionRow, PostingRow
 from corekit_payments.models import OperationRow
@@ -26,6 +28,8 @@ PAIRS: Mapping[str, tuple[str, str]] = {
     "refund_late": ("payable", "clearing"),
     "surplus": ("clearing", "suspense"),
     "surplus_refund": ("suspense", "clearing"),
+    "unmatched": ("clearing", "suspense"),
+    "unmatched_refund": ("suspense", "clearing"),
 }
 _KINDS: Mapping[str, AccountKind] = {
     "clearing": "asset",
@@ -39,6 +43,21 @@ async def post(books: Books, op: OperationRow, before: OperationState | None) ->
     """Post what the change of an operation has moved, under its payment's lock; `before` is None for a new one."""
     for kind in _happenings(op, before):
         await _write(books, op, kind, op.fee if kind == "fee" and op.fee else op.amount)
+
+
+async def post_unmatched(
+    ctx: Context, provider: str, ref: str, kind: Literal["unmatched", "unmatched_refund"], money: Money
+) -> None:
+    """Post money that a provider has moved for nothing of ours, once for the name that it has there."""
+    source = f"ext:{provider}:{ref}"
+    tx = LedgerTransactionRow
+    if await ctx.session.scalar(select(tx.id).where(tx.source == source, tx.kind == kind)) is not None:
+        return
+    debit, credit = [
+        await _account(ctx, f"clearing:{provider}" if name == "clearing" else name, money.currency)
+        for name in PAIRS[kind]
+    ]
+    await _pair(ctx, source, kind, None, (debit, credit), money)
 
 
 def _happenings(op: OperationRow, before: OperationState | None) -> Iterator[str]:
@@ -74,32 +93,38 @@ async def _write(books: Books, op: OperationRow, kind: str, amount: int) -> None
     payee = "merchant" if payment.payee is None else typeid("usr", payment.payee)
     codes = {"clearing": f"clearing:{op.provider}", "payable": f"payable:{payee}"}
     debit, credit = [
-        await _account(books, codes.get(name, name), _KINDS.get(name, "liability")) for name in PAIRS[kind]
+        await _account(ctx, codes.get(name, name), payment.currency, payment.payee if name == "payable" else None)
+        for name in PAIRS[kind]
     ]
+    money = Money(amount, payment.currency)
+    await _pair(ctx, f"op:{typeid('pop', op.id)}", kind, op.id, (debit, credit), money)
+
+
+async def _pair(
+    ctx: Context, source: str, kind: str, operation: UUID | None, accounts: tuple[UUID, UUID], money: Money
+) -> None:
+    """Add one happening with its pair: from the account that is debited to the one that is credited."""
     tx = LedgerTransactionRow(
-        id=uuid7(), tenant=payment.tenant, source=f"op:{typeid('pop', op.id)}", kind=kind, operation_id=op.id,
-        created_at=ctx.now(),
-    )  # fmt: skip
+        id=uuid7(), tenant=ctx.tenant, source=source, kind=kind, operation_id=operation, created_at=ctx.now()
+    )
     ctx.session.add(tx)
     await ctx.session.flush()
+    debit, credit = accounts
     pair = PostingRow(
-        tx=tx.id, n=1, tenant=payment.tenant, debit=debit, credit=credit, amount=amount, currency=payment.currency
+        tx=tx.id, n=1, tenant=ctx.tenant, debit=debit, credit=credit, amount=money.minor, currency=money.currency
     )
     ctx.session.add(pair)
 
 
-async def _account(books: Books, code: str, kind: AccountKind) -> UUID:
+async def _account(ctx: Context, code: str, currency: str, owner: UUID | None = None) -> UUID:
     """Return the account of a code, made when it is first needed; two who make it at once make the same."""
-    tenant, currency = books.payment.tenant, books.payment.currency
-    id_ = uuid5(_ACCOUNTS, f"{tenant or ''}/{code}/{currency}")
-    known: set[Any] = books.ctx.session.info.setdefault("payments_accounts", set())
+    id_ = uuid5(_ACCOUNTS, f"{ctx.tenant or ''}/{code}/{currency}")
+    known: set[Any] = ctx.session.info.setdefault("payments_accounts", set())
     if id_ not in known:
-        insert = postgresql.insert if books.ctx.kit.database.dialect == "postgresql" else sqlite.insert
-        values = {"id": id_, "tenant": tenant, "code": code, "currency": currency, "kind": kind}
-        owner = books.payment.payee if code.startswith("payable:") else None
-        made = (
-            insert(LedgerAccountRow).values(owner=owner, created_at=books.ctx.now(), **values).on_conflict_do_nothing()
-        )
-        await books.ctx.session.execute(made)
+        insert = postgresql.insert if ctx.kit.database.dialect == "postgresql" else sqlite.insert
+        kind = _KINDS.get(code.partition(":")[0], "liability")
+        values = {"id": id_, "tenant": ctx.tenant, "code": code, "currency": currency, "kind": kind}
+        made = insert(LedgerAccountRow).values(owner=owner, created_at=ctx.now(), **values).on_conflict_do_nothing()
+        await ctx.session.execute(made)
         known.add(id_)
     return id_

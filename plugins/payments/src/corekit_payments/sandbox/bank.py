@@ -1,12 +1,11 @@
 """What the sandbox does with a call, by the token that the payer chose; every effect and every key is on disk first."""
 
 import sqlite3
-from typing import Any
 from uuid import uuid4
 
 from corekit.contracts.payments import OutcomeUnknown, ProviderCall, UpiIntentMethod, UpiQrMethod
 from corekit.values import Clock
-from corekit_payments.sandbox.journal import Journal
+from corekit_payments.sandbox.journal import Journal, Row
 
 TOKENS = frozenset({
     "tok_ok", "tok_declined", "tok_funds", "tok_3ds", "tok_pending", "tok_upi_qr", "tok_lost_before", "tok_lost_after",
@@ -25,8 +24,6 @@ _LOST_ONCE = frozenset({"tok_lost_after", "tok_slow_lookup"})
 _UPI = {UpiIntentMethod: "tok_upi_intent", UpiQrMethod: "tok_upi_qr"}
 _UPI_MOST = 10**12  # paise: a link has no more digits
 _PATIENCE = 2  # looks after which what is pending or late has come about, and what hides is found
-
-Row = dict[str, Any]
 
 
 class Bank:
@@ -87,6 +84,11 @@ class Bank:
         with self._journal.transaction() as db:
             return [*db.execute("SELECT * FROM object WHERE n > ? ORDER BY n", (n,))]
 
+    def notices(self, after: int) -> list[Row]:
+        """List what was to be told after one notice, in its order."""
+        with self._journal.transaction() as db:
+            return [*db.execute("SELECT * FROM notice WHERE n > ? ORDER BY n", (after,))]
+
     def _known(self, db: sqlite3.Connection, call: ProviderCall) -> tuple[int, Row | None]:
         """Count a call by its key, and find what it did."""
         if not self._keys and _token(call) != "tok_lost_before":
@@ -111,6 +113,7 @@ class Bank:
         db.execute("UPDATE sent SET ref = ? WHERE key = ?", (made["ref"], call.key))
         if state == "succeeded":
             self._effect(db, made, call.key)
+        self._tell(db, made)
         return made
 
     def _outcome(
@@ -144,7 +147,12 @@ class Bank:
         ).fetchone()
         if approve and waiting["state"] != "succeeded":
             self._effect(db, changed, "")
+        self._tell(db, changed)
         return changed
+
+    def _tell(self, db: sqlite3.Connection, of: Row) -> None:
+        told = (self._now(), *(of[name] for name in ("ref", "reference", "kind", "state")))
+        db.execute("INSERT INTO notice (at, ref, reference, kind, state) VALUES (?, ?, ?, ?, ?)", told)
 
     def _effect(self, db: sqlite3.Connection, of: Row, key: str) -> None:
         kinds = ["authorize", "capture"] if of["kind"] == "authorize" and of["automatic"] else [of["kind"]]

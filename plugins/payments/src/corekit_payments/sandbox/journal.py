@@ -1,9 +1,11 @@
 """What the sandbox has done, in a file of its own: one line per effect, whatever corekit's books say."""
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,7 +21,13 @@ CREATE TABLE IF NOT EXISTS object (
 CREATE INDEX IF NOT EXISTS object_reference ON object (reference);
 CREATE TABLE IF NOT EXISTS sent (
   key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, ref TEXT, times INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS notice (
+  n INTEGER PRIMARY KEY, at TEXT NOT NULL, ref TEXT NOT NULL, reference TEXT NOT NULL, kind TEXT NOT NULL,
+  state TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS secret (id INTEGER PRIMARY KEY CHECK (id = 1), text TEXT NOT NULL);
 """
+
+Row = dict[str, Any]
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +69,14 @@ class Journal:
         """List what has been done, in its order."""
         with self.transaction() as connection:
             return [Effect(**row) for row in connection.execute("SELECT * FROM effect ORDER BY n")]
+
+    def secret(self) -> str:
+        """Return what notices are signed with where the settings name nothing: drawn once, and kept in the file."""
+        with self.transaction() as connection:
+            drawn = f"sbsec_{secrets.token_hex(32)}"
+            connection.execute("INSERT INTO secret VALUES (1, ?) ON CONFLICT DO NOTHING", (drawn,))
+            row: Row = connection.execute("SELECT text FROM secret").fetchone()
+            return str(row["text"])
 
     def _prepare(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -21,9 +21,12 @@ from corekit.contracts.payments import (
     UpiQr,
 )
 from corekit.contracts.payments.providers import EvidenceSource
+from corekit.settings import Secret
 from corekit.values import Clock, Money
-from corekit_payments.sandbox.bank import Bank, Row
-from corekit_payments.sandbox.journal import Journal
+from corekit_payments.sandbox.bank import Bank
+from corekit_payments.sandbox.journal import Journal, Row
+from corekit_payments.sandbox.notices import Signed, disturbed, read, signed
+from corekit_payments.signing import TOLERANCE
 from corekit_payments.upi import links, vpa
 
 CAPABILITIES = Capabilities(
@@ -38,7 +41,11 @@ NOBODY = links.Link(payee=vpa.parse("sandbox@corekittest"), name="corekit sandbo
 
 
 class Sandbox(Provider):
-    """One instance; `capabilities` may deny what it can, to see what others cannot. Its links pay `payee`."""
+    """One instance; `capabilities` may deny what it can, to see what others cannot. Its links pay `payee`.
+
+    Its notices say that they are `live` where the whole plugin is, and are signed with the first of `secrets`, or with
+    one that its journal keeps.
+    """
 
     def __init__(
         self,
@@ -47,11 +54,20 @@ class Sandbox(Provider):
         clock: Clock,
         capabilities: Capabilities = CAPABILITIES,
         payee: links.Link | None = None,
+        *,
+        secrets: Sequence[Secret] = (),
+        tolerance: timedelta = TOLERANCE,
+        live: bool = False,
     ) -> None:
         self.name = name
         self.capabilities = capabilities
         self._payee = payee or NOBODY
         self._bank = Bank(journal, clock, keys=capabilities.keys)
+        self._journal = journal
+        self._clock = clock
+        self._secrets = tuple(one for one in secrets if one.reveal())
+        self._tolerance = tolerance
+        self._live = live
 
     async def create(self, call: ProviderCall) -> Evidence:
         """Begin an authorisation."""
@@ -102,9 +118,22 @@ class Sandbox(Provider):
                     amount=Money(row["amount"], row["currency"]), provider_ref=row["ref"],
                 )  # fmt: skip
 
-    def verify(self, headers: Headers, raw: bytes) -> Sequence[ProviderEvent]:  # noqa: ARG002
-        """Refuse every notice: the sandbox sends none, so none is its own (ValueError)."""
-        raise ValueError("the sandbox sends no notices")
+    def verify(self, headers: Headers, raw: bytes) -> Sequence[ProviderEvent]:
+        """Check a notice's signature over its bytes and read it (ValueError)."""
+        return [read(headers, raw, self._keys(), self._clock.now(), self._tolerance)]
+
+    def notices(self, after: int = 0, *, copies: int = 1, seed: int | None = None) -> list[Signed]:
+        """Write and sign what there is to tell after the number of a notice; nobody sends them but who asks for them.
+
+        Each comes as often as `copies` says, and with a `seed` in an order of chance, the same for the same seed.
+        """
+        told = signed(self._bank.notices(after), self._keys()[0], self._clock.now(), live=self._live)
+        return told * copies if seed is None else disturbed(told, copies, seed)
+
+    def _keys(self) -> Sequence[Secret]:
+        if not self._secrets:
+            self._secrets = (Secret(self._journal.secret()),)
+        return self._secrets
 
     async def _take(self, call: ProviderCall) -> Evidence:
         return self._shown(await asyncio.to_thread(self._bank.take, call), "reply")
@@ -112,13 +141,15 @@ class Sandbox(Provider):
     def _shown(self, row: Row, source: EvidenceSource) -> Evidence:
         """Write what an object of the sandbox shows."""
         money = Money(row["amount"], row["currency"])
-        taken = row["kind"] == "authorize" and row["automatic"] and row["state"] == "succeeded"
+        done = row["state"] == "succeeded"
+        taken = done and (row["kind"] == "capture" or (row["kind"] == "authorize" and row["automatic"]))
         fields: dict[str, Any] = {"state": row["state"], "error_class": row["error"], "provider_ref": row["ref"]}
         return Evidence(
             source=source,
             occurred_at=datetime.fromisoformat(row["at"]),
             amount=money,
             captured=money if taken else None,
+            refunded=money if done and row["kind"] == "refund" else None,
             next_action=self._action(row, money) if row["state"] == "requires_action" else None,
             raw={"id": row["ref"], "kind": row["kind"], "status": row["state"]},
             **fields,

@@ -19,6 +19,7 @@ from corekit.contracts.payments import (
 from corekit.settings import Secret
 from corekit.values import Clock
 from corekit.watch import get_logger
+from corekit_payments.signing import demand_signed
 from corekit_payments.stripe.amounts import CURRENCIES
 from corekit_payments.stripe.asking import cancel_params, capture_params, create_params, intent_of, refund_params
 from corekit_payments.stripe.line import Line
@@ -34,7 +35,6 @@ from corekit_payments.stripe.objects import (
     void_evidence,
 )
 from corekit_payments.stripe.refusals import Refusal
-from corekit_payments.stripe.signing import demand_signed
 
 CAPABILITIES = Capabilities(
     methods=frozenset({"card", "redirect"}),

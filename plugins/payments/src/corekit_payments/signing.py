@@ -1,4 +1,4 @@
-"""Signatures of Stripe's notices: HMAC-SHA256 over `t.body`, `Stripe-Signature: t=…,v1=…[,v1=…][,v0=…]`."""
+"""Signatures of notices in Stripe's scheme: HMAC-SHA256 over `t.body`, in a header `t=…,v1=…[,v1=…][,v0=…]`."""
 
 import hashlib
 import hmac
