@@ -18,7 +18,7 @@ from corekit.contracts.payments import (
     Refund,
     price_payment,
 )
-from corekit.errors import Invalid, NotFound, Refused, Unauthenticated
+from corekit.errors import Invalid
 from corekit.events import emit
 from corekit.values import Money, Page, parse_id, uuid7
 from corekit_payments import reading
@@ -33,14 +33,20 @@ from corekit_payments.errors import (
     PayeeNotSupported,
     PaymentState,
 )
-from corekit_payments.models import READ, PaymentRow
+from corekit_payments.models import PaymentRow
 from corekit_payments.moving import begin_capture, begin_refund, tell_refund
 from corekit_payments.providers import Providers
+from corekit_payments.rights import (
+    CAPTURE,
+    REFUND,
+    demand_may_cancel,
+    demand_payer,
+    demand_permission,
+    person_of,
+)
 from corekit_payments.settings import PaymentsSettings
 from corekit_payments.telling import common
 from corekit_payments.upi.rules import UpiRules
-
-CAPTURE, REFUND = "payments:payment:capture", "payments:refund:create"
 
 
 class PaymentsService(Payments):
@@ -58,7 +64,7 @@ class PaymentsService(Payments):
     async def create(self, ctx: Context, new: NewPayment) -> Payment:
         """Record a payment; what it costs is the server's to say."""
         demand_purpose(ctx)
-        person = _person(ctx)
+        person = person_of(ctx)
         refuse_card_numbers(new)
         refuse_foreign_return(new.return_url, self._settings.return_hosts)
         payee = self._payee(new, person)
@@ -79,17 +85,17 @@ class PaymentsService(Payments):
     async def confirm(self, ctx: Context, id: str, method: Method, return_url: str | None = None) -> Payment:  # noqa: A002  # the field's own name
         """Record another attempt; one that was certainly never sent gives way to it."""
         demand_purpose(ctx)
-        person = _person(ctx)
+        person = person_of(ctx)
         refuse_card_numbers(method)
         refuse_card_numbers({"return_url": return_url})
         refuse_foreign_return(return_url, self._settings.return_hosts)
         books = await lock(ctx, reading.parsed(id))
-        self._demand_payer(books, person)
+        demand_payer(books)
         books = await free_the_hand(books)
         demand_resolved(books)
         await self._attempt(books, method, person)
         books.payment.return_url = return_url or books.payment.return_url
-        _changed(books)
+        books.changed()
         await ctx.session.flush()
         await _audit(books, "payment.confirmed", attempt=len(books.operations))
         return await reading.read(ctx, books.payment.id)
@@ -97,10 +103,10 @@ class PaymentsService(Payments):
     async def cancel(self, ctx: Context, id: str, reason: str) -> Payment:  # noqa: A002
         """Cancel what was not sent, release what is held; what is on its way is surplus should it arrive."""
         demand_purpose(ctx)
-        person = _person(ctx)
+        person = person_of(ctx)
         refuse_card_numbers({"reason": reason})
         books = await lock(ctx, reading.parsed(id))
-        self._demand_may_cancel(books, person)
+        demand_may_cancel(books)
         if books.payment.status == "canceled" or books.payment.cancel_requested_at is not None:
             return await reading.read(ctx, books.payment.id)
         if books.payment.captured or books.payment.capture_pending:
@@ -119,25 +125,25 @@ class PaymentsService(Payments):
     ) -> Payment:
         """Record that what is held is to be taken."""
         demand_purpose(ctx)
-        person = _person(ctx)
+        person = person_of(ctx)
         books = await lock(ctx, reading.parsed(id))
-        self._demand_may(books, person, CAPTURE)
+        demand_permission(books, CAPTURE)
         await begin_capture(books, self._providers, amount, person, final=final)
         books.settle_columns()
-        _changed(books)
+        books.changed()
         await ctx.session.flush()
         return await reading.read(ctx, books.payment.id)
 
     async def refund(self, ctx: Context, id: str, amount: Money | None, reason: str) -> Refund:  # noqa: A002
         """Record that captured money is to be given back."""
         demand_purpose(ctx)
-        person = _person(ctx)
+        person = person_of(ctx)
         refuse_card_numbers({"reason": reason})
         books = await lock(ctx, reading.parsed(id))
-        self._demand_may(books, person, REFUND)
+        demand_permission(books, REFUND)
         operation = await begin_refund(books, amount, reason, person)
         books.settle_columns()
-        _changed(books)
+        books.changed()
         await tell_refund(ctx, books, operation)
         return await reading.refund(ctx, operation, books.payment.currency)
 
@@ -175,7 +181,7 @@ class PaymentsService(Payments):
         else:
             payment.cancel_requested_at = ctx.now()
         books.settle_columns()
-        _changed(books)
+        books.changed()
         await ctx.session.flush()
         if payment.status == "canceled" != before:
             await emit(ctx, PaymentCanceled(**common(books), amount=Money(payment.amount, payment.currency)))
@@ -215,46 +221,6 @@ class PaymentsService(Payments):
             dispute_status="none", max_attempts=self._settings.max_attempts, description=new.description,
             details=new.metadata, return_url=new.return_url, version=1, created_at=now, updated_at=now, **totals,
         )  # fmt: skip
-
-    def _demand_payer(self, books: Books, person: UUID) -> None:
-        """Let the payer act; who else sees the payment hears that they may not, and others that there is none."""
-        if person == books.payment.payer:
-            return
-        if person == books.payment.payee or READ in self._permissions(books.ctx):
-            raise Refused("only the payer pays")
-        raise NotFound
-
-    def _demand_may(self, books: Books, person: UUID, permission: str) -> None:
-        """Let those act who hold a permission; who else sees the payment hears that they may not."""
-        permissions = self._permissions(books.ctx)
-        if permission in permissions:
-            return
-        if person in {books.payment.payer, books.payment.payee} or READ in permissions:
-            raise Refused(f"needs the permission {permission}")
-        raise NotFound
-
-    def _demand_may_cancel(self, books: Books, person: UUID) -> None:
-        """Let the payer cancel before anything is held, and those who may capture at any time."""
-        if CAPTURE in self._permissions(books.ctx):
-            return
-        self._demand_payer(books, person)
-        if books.winner() is not None:
-            raise Refused(f"what is authorised is cancelled by those with {CAPTURE}")
-
-    def _permissions(self, ctx: Context) -> frozenset[str]:
-        return self._kit.permissions(ctx.on_behalf_of) if ctx.on_behalf_of is not None else frozenset()
-
-
-def _person(ctx: Context) -> UUID:
-    """Return whom this is for (Unauthenticated where it is nobody)."""
-    if ctx.on_behalf_of is None:
-        raise Unauthenticated
-    return ctx.on_behalf_of.id
-
-
-def _changed(books: Books) -> None:
-    books.payment.version += 1
-    books.payment.updated_at = books.ctx.now()
 
 
 async def _audit(books: Books, action: str, **details: object) -> None:
