@@ -3,11 +3,25 @@
 from uuid import UUID
 
 from corekit.context import Context
+from corekit.contracts.access import Permission, Scope
 from corekit.errors import NotFound, Refused, Unauthenticated
 from corekit_payments.books import Books
-from corekit_payments.models import READ
+from corekit_payments.ledger.rows import READ_LEDGER
+from corekit_payments.models import READ, RECONCILE
 
-CAPTURE, REFUND = "payments:payment:capture", "payments:refund:create"
+CAPTURE, REVIEW, REFUND = "payments:payment:capture", "payments:payment:review", "payments:refund:create"
+_SCOPES: frozenset[Scope] = frozenset({"global", "tenant"})
+PERMISSIONS = tuple(
+    Permission(name, description, _SCOPES)
+    for name, description in (
+        (READ, "See every payment, and what was asked of providers for it"),
+        (CAPTURE, "Take what is held, or release it"),
+        (REVIEW, "Let a payment go that was held back, or refuse it for good"),
+        (REFUND, "Give captured money back"),
+        (RECONCILE, "See what differs from a provider's books, have an operation looked up, and resolve it"),
+        (READ_LEDGER, "See the accounts of the ledger and what is posted to them"),
+    )
+)
 
 
 def person_of(ctx: Context) -> UUID:

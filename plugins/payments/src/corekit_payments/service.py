@@ -4,7 +4,6 @@ import builtins
 from uuid import UUID
 
 from corekit.context import Caller, Context, Kit
-from corekit.contracts.audit import Audit, Target
 from corekit.contracts.payments import (
     Method,
     NewPayment,
@@ -16,6 +15,7 @@ from corekit.contracts.payments import (
     PaymentQuery,
     Payments,
     Refund,
+    Verdict,
     price_payment,
 )
 from corekit.errors import Invalid
@@ -36,6 +36,7 @@ from corekit_payments.errors import (
 from corekit_payments.models import PaymentRow
 from corekit_payments.moving import begin_capture, begin_refund, tell_refund
 from corekit_payments.providers import Providers
+from corekit_payments.reviewing import demand_not_held_back, review
 from corekit_payments.rights import (
     CAPTURE,
     REFUND,
@@ -45,7 +46,7 @@ from corekit_payments.rights import (
     person_of,
 )
 from corekit_payments.settings import PaymentsSettings
-from corekit_payments.telling import common
+from corekit_payments.telling import common, record_request
 from corekit_payments.upi.rules import UpiRules
 
 
@@ -79,7 +80,7 @@ class PaymentsService(Payments):
             await self._attempt(books, new.method, person)
             await ctx.session.flush()
         await emit(ctx, PaymentCreated(**common(books), amount=new.amount))
-        await _audit(books, "payment.created", amount=row.amount, currency=row.currency)
+        await record_request(books, "payment.created", amount=row.amount, currency=row.currency)
         return await reading.read(ctx, row.id)
 
     async def confirm(self, ctx: Context, id: str, method: Method, return_url: str | None = None) -> Payment:  # noqa: A002  # the field's own name
@@ -91,13 +92,14 @@ class PaymentsService(Payments):
         refuse_foreign_return(return_url, self._settings.return_hosts)
         books = await lock(ctx, reading.parsed(id))
         demand_payer(books)
+        demand_not_held_back(books)
         books = await free_the_hand(books)
         demand_resolved(books)
         await self._attempt(books, method, person)
         books.payment.return_url = return_url or books.payment.return_url
         books.changed()
         await ctx.session.flush()
-        await _audit(books, "payment.confirmed", attempt=len(books.operations))
+        await record_request(books, "payment.confirmed", attempt=len(books.operations))
         return await reading.read(ctx, books.payment.id)
 
     async def cancel(self, ctx: Context, id: str, reason: str) -> Payment:  # noqa: A002
@@ -110,7 +112,7 @@ class PaymentsService(Payments):
         if books.payment.status == "canceled" or books.payment.cancel_requested_at is not None:
             return await reading.read(ctx, books.payment.id)
         if books.payment.captured or books.payment.capture_pending:
-            raise PaymentState(status=books.payment.status)
+            raise PaymentState(payment_status=books.payment.status)
         books = await free_the_hand(books)
         await self._release(books, person, reason)
         return await reading.read(ctx, books.payment.id)
@@ -147,6 +149,10 @@ class PaymentsService(Payments):
         await tell_refund(ctx, books, operation)
         return await reading.refund(ctx, operation, books.payment.currency)
 
+    async def review(self, ctx: Context, id: str, verdict: Verdict, reason: str) -> Payment:  # noqa: A002
+        """Let what is held back go, or end it."""
+        return await review(ctx, id, verdict, reason)
+
     async def drive(self, caller: Caller, id: str, timeout: float = 25.0) -> Payment:  # noqa: A002, ASYNC109
         """Have what is in hand driven, and wait for it; `timeout` bounds the wait and not the work."""
         await self._driver.drive(caller, reading.parsed(id), timeout)
@@ -176,7 +182,7 @@ class PaymentsService(Payments):
         if held is not None:
             provider = self._providers.named(held.provider)
             if provider is None or not provider.capabilities.void:
-                raise PaymentState("this provider releases nothing", status=payment.status)
+                raise PaymentState("this provider releases nothing", payment_status=payment.status)
             books.begin("void", held.attempt_id, held.provider, held.amount, initiator=person, reason=reason)
         else:
             payment.cancel_requested_at = ctx.now()
@@ -185,7 +191,7 @@ class PaymentsService(Payments):
         await ctx.session.flush()
         if payment.status == "canceled" != before:
             await emit(ctx, PaymentCanceled(**common(books), amount=Money(payment.amount, payment.currency)))
-        await _audit(books, "payment.canceled", before=before, after=payment.status)
+        await record_request(books, "payment.canceled", before=before, after=payment.status)
 
     async def _attempt(self, books: Books, method: Method, person: UUID) -> None:
         payment, provider = books.payment, self._providers.offering(method)
@@ -221,12 +227,3 @@ class PaymentsService(Payments):
             dispute_status="none", max_attempts=self._settings.max_attempts, description=new.description,
             details=new.metadata, return_url=new.return_url, version=1, created_at=now, updated_at=now, **totals,
         )  # fmt: skip
-
-
-async def _audit(books: Books, action: str, **details: object) -> None:
-    target = Target("payment", books.payment.id)
-    person = books.ctx.on_behalf_of
-    await books.ctx.get(Audit).record(
-        books.ctx, f"payments.{action}", target=target, details={"via": "request", **details},
-        actor=person.id if person else None,
-    )  # fmt: skip
