@@ -22,6 +22,7 @@ from corekit.data.people import DataKeys
 from corekit.data.policy import policies
 from corekit.data.schema import Schema
 from corekit.errors import ConfigError, PluginError, Unauthenticated
+from corekit.guard.permissions import warn_of_unknown
 from corekit.hooks import Hooks
 from corekit.jobs import JobEngine, JobSettings, make_engine, start_jobs
 from corekit.jobs.listeners import Listeners
@@ -255,6 +256,7 @@ class Corekit(Kit):
             stack.push_async_callback(self.redis.stop)
         for contract, service in self._built_in.services(self).items():
             self.provide(contract, service)
+        await warn_of_unknown(self.hooks, self.access.roles)
         for plugin in self.plugins:
             await stack.enter_async_context(plugin.lifespan(self))
             for contract in plugin.provides:

@@ -22,13 +22,18 @@ from corekit_payments.plugin import journal_of
 from corekit_payments.sandbox import Journal
 
 BASE = "/payments/v1/payments"
-PEOPLE = ("alice", "bob", "clara", "sue")
+PEOPLE = ("alice", "bob", "clara", "sue", "rita", "olga")
 ACCESS = {
     "roles": {
         "cashier": ["payments:payment:capture", "payments:refund:create"],
         "support": ["payments:payment:read"],
+        "reviewer": ["payments:payment:review"],
+        "operator": ["payments:recon:resolve", "payments:ledger:read"],
     },
-    "grants": {str(Actor("clara").id): ["cashier"], str(Actor("sue").id): ["support"]},
+    "grants": {
+        str(Actor(who).id): [role]
+        for who, role in {"clara": "cashier", "sue": "support", "rita": "reviewer", "olga": "operator"}.items()
+    },
 }
 
 

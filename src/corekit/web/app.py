@@ -24,12 +24,13 @@ from corekit.web.problems import HANDLERS
 from corekit.web.settings import WebSettings
 from corekit.web.types import App
 
-# What the Supabase clients send and read, besides the safe-listed headers, and what goes with idempotent requests.
+# What the Supabase clients send and read, besides the safe-listed headers, and what goes with keys and versions.
 CORS_ALLOW = [
     "Accept",
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
+    "If-Match",
     "X-Client-IP",
     "X-Client-Info",
     "X-JWT-AUD",
@@ -38,6 +39,7 @@ CORS_ALLOW = [
     "apikey",
 ]
 CORS_EXPOSE = [
+    "ETag",
     "X-Total-Count",
     "Link",
     "X-Supabase-Api-Version",

@@ -1,4 +1,4 @@
-"""What a route asks for: `ctx: Ctx` is opened for it, `caller: Who` is not; `idempotency_key: Key` its guard reads."""
+"""What a route asks for: `ctx: Ctx` is opened for it, `caller: Who` is not; guards read `Key` and `Match`."""
 
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -10,6 +10,7 @@ from litestar.params import SkipValidation
 from corekit.context import Caller, Context
 from corekit.web.idempotency import key_of
 from corekit.web.middleware import asker, task_of
+from corekit.web.preconditions import match_of
 
 Ctx = NamedDependency[SkipValidation[Context]]
 Who = NamedDependency[SkipValidation[Caller]]
@@ -32,4 +33,5 @@ DEPENDENCIES: Mapping[str, Provide] = {
     "ctx": Provide(open_context),
     "caller": Provide(who),
     "idempotency_key": Provide(key_of),
+    "if_match": Provide(match_of),
 }

@@ -10,6 +10,8 @@ from litestar.routes import HTTPRoute
 
 from corekit.web.guards import PUBLIC
 from corekit.web.idempotency import HEADER, is_idempotent
+from corekit.web.preconditions import HEADER as IF_MATCH
+from corekit.web.preconditions import is_conditional
 
 _PROBLEM = {
     "description": "The input does not fit: a problem document (RFC 9457) whose pointer names the field",
@@ -36,13 +38,20 @@ _KEY = {
     "description": "A new one for each intent, and the same with each repetition of its request; quoted or bare",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+_VERSION = {
+    "name": IF_MATCH,
+    "in": "header",
+    "required": True,
+    "description": "The version that you have read, in quotes, as in the ETag of what you read; or *",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 1024},
+}
 
 
 def document(app: Litestar) -> dict[str, Any]:
     """Return the document of an application; Litestar's own says 400 where corekit answers 422."""
     schema: dict[str, Any] = app.openapi_schema.to_schema()
     schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _SCHEMA
-    public, keyed = _public(app), _where(app, is_idempotent)
+    public, keyed, versioned = _public(app), _where(app, is_idempotent), _where(app, is_conditional)
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             responses = operation.get("responses", {})
@@ -52,6 +61,8 @@ def document(app: Litestar) -> dict[str, Any]:
                 operation.setdefault("security", [])
             if (path, method) in keyed:
                 operation.setdefault("parameters", []).append(_KEY)
+            if (path, method) in versioned:
+                operation.setdefault("parameters", []).append(_VERSION)
     return schema
 
 

@@ -45,10 +45,10 @@ async def add_attempt(books: Books, provider: Provider, method: Method, initiato
     """
     ctx, payment = books.ctx, books.payment
     if payment.status not in {"requires_payment_method", "requires_action"}:
-        raise PaymentState(status=payment.status)
+        raise PaymentState(payment_status=payment.status)
     tries = [one for one in books.operations if one.kind == "authorize"]
     if len(tries) >= payment.max_attempts:
-        raise PaymentState("no more attempts", status=payment.status)
+        raise PaymentState("no more attempts", payment_status=payment.status)
     client = ctx.caller.client
     attempt = AttemptRow(
         id=uuid7(), tenant=payment.tenant, payment_id=payment.id, n=len(tries) + 1, payer=payment.payer,

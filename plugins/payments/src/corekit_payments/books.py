@@ -92,6 +92,11 @@ class Books:
             setattr(self.payment, name, getattr(derived, name))
         return bool(changed)
 
+    def changed(self) -> None:
+        """Make it another version."""
+        self.payment.version += 1
+        self.payment.updated_at = self.ctx.now()
+
     def _supersede(self, kind: OperationKind, amount: int, *, final: bool) -> None:
         of_kind: OperationKind = "refund" if kind == "refund" else "capture"
         room = self.payment.captured if kind == "refund" else self.payment.authorized

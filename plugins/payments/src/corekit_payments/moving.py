@@ -33,12 +33,12 @@ async def begin_capture(
     """
     payment, held = books.payment, books.winner()
     if held is None or payment.status not in {"requires_capture", "partially_captured"}:
-        raise PaymentState(status=payment.status)
+        raise PaymentState(payment_status=payment.status)
     if held.expires_at is not None and held.expires_at <= books.ctx.now():
-        raise PaymentState("the authorisation has expired", status=payment.status)
+        raise PaymentState("the authorisation has expired", payment_status=payment.status)
     provider = providers.named(held.provider)
     if provider is None or not (final or provider.capabilities.multicapture):
-        raise PaymentState("this provider captures once", status=payment.status)
+        raise PaymentState("this provider captures once", payment_status=payment.status)
     left = payment.authorized - payment.captured - payment.capture_pending
     taken = _within(books, amount, left)
     return books.begin("capture", held.attempt_id, held.provider, taken, final=final, initiator=person)
@@ -54,7 +54,7 @@ async def begin_refund(books: Books, amount: Money | None, reason: str, person: 
     """
     payment, held = books.payment, books.winner()
     if held is None or not payment.captured:
-        raise PaymentState(status=payment.status)
+        raise PaymentState(payment_status=payment.status)
     if payment.dispute_status in {"opened", "under_review"}:
         raise DisputeOpen
     given = _within(books, amount, payment.captured - payment.refunded - payment.refund_pending)

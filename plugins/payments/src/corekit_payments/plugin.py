@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from corekit.context import Context, Kit
+from corekit.contracts.access import Permission, declared_permissions
 from corekit.contracts.audit import Audit
 from corekit.contracts.payments import Payments, Provider, ProviderSettings, payment_providers
 from corekit.contracts.realtime import Realtime
@@ -24,6 +25,7 @@ from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
 from corekit_payments.razorpay import bring
 from corekit_payments.requesting import Requests
+from corekit_payments.rights import PERMISSIONS
 from corekit_payments.sandbox import Journal, Sandbox, journal_of
 from corekit_payments.service import PaymentsService
 from corekit_payments.settings import PaymentsSettings
@@ -85,10 +87,16 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
     def routes(self) -> Sequence[Any]:
         """Return what is under `/payments/v1`."""
         from corekit_payments.routes import MethodRoutes, PaymentRoutes  # noqa: PLC0415  # no HTTP, no Litestar
+        from corekit_payments.routes_desk import DeskRoutes  # noqa: PLC0415  # see above
         from corekit_payments.routes_upi import UpiRoutes  # noqa: PLC0415  # see above
         from corekit_payments.routes_webhooks import webhooks  # noqa: PLC0415  # see above
 
-        return [PaymentRoutes, MethodRoutes, UpiRoutes, webhooks(self.settings.webhook.max_body)]
+        return [PaymentRoutes, MethodRoutes, UpiRoutes, DeskRoutes, webhooks(self.settings.webhook.max_body)]
+
+    @implements(declared_permissions)
+    async def permissions(self) -> Sequence[Permission]:
+        """Name what people at a desk may be let do."""
+        return PERMISSIONS
 
     @implements(payment_providers)
     async def sandbox(self, settings: ProviderSettings) -> Sequence[Provider] | None:

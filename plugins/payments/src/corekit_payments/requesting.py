@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from corekit.context import Caller, Context
-from corekit.contracts.payments import Method, NewPayment, OperationKind, Payment, Payments, Refund
+from corekit.contracts.payments import Method, NewPayment, OperationKind, Payment, Payments, Refund, Verdict
 from corekit.guard.idempotency import Idempotency, IdempotencyKey
 from corekit.values import Money, parse_id, typeid
 from corekit_payments import reading
@@ -80,6 +80,16 @@ class Requests:
             paid = await reading.read(ctx, row.payment_id)
             return Taken(await reading.refund(ctx, row, paid.amount.currency), done=_done(row, ctx.now()))
 
+    async def review(
+        self, caller: Caller, key: IdempotencyKey, payment: str, verdict: Verdict, reason: str
+    ) -> Taken[Payment]:
+        """Let what is held back go, or end it; what is let go is sent by whoever sweeps, and not waited for."""
+
+        async def make(ctx: Context) -> str:
+            return (await self._payments.review(ctx, payment, verdict, reason)).id
+
+        return await self._show(caller, await _claim(caller, key, make))
+
     async def _payment(
         self, caller: Caller, key: IdempotencyKey, kind: OperationKind, verb: Callable[[Context], Awaitable[Payment]]
     ) -> Taken[Payment]:
@@ -92,8 +102,7 @@ class Requests:
 
         resource = await _claim(caller, key, make)
         if _is_payment(resource):
-            async with caller.system(PURPOSE).begin(readonly=True) as ctx:
-                return Taken(await self._payments.get(ctx, resource))
+            return await self._show(caller, resource)
         operation = await self._drive(caller, resource)
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
             row = await reading.operation_row(ctx, operation)
@@ -101,6 +110,10 @@ class Requests:
             if row.state == "failed":
                 raise PaymentDeclined(reason=row.error_class, payment=paid.id, payment_status=paid.status)
             return Taken(paid, done=_done(row, ctx.now()))
+
+    async def _show(self, caller: Caller, payment: str) -> Taken[Payment]:
+        async with caller.system(PURPOSE).begin(readonly=True) as ctx:
+            return Taken(await self._payments.get(ctx, payment))
 
     async def _drive(self, caller: Caller, resource: str) -> UUID:
         """Join or drive an operation until it is out of hand, or the wait is over."""

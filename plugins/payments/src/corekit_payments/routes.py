@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, TypeVar
 
 import msgspec
-from litestar import Controller, Response, get, post
+from litestar import Controller, Response, get, patch, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 
@@ -23,7 +23,9 @@ from corekit.contracts.payments import (
 from corekit.contracts.payments.objects import NO_NUL, ReturnUrl, Text
 from corekit.errors import Invalid
 from corekit.values import Money, Page
-from corekit.web import Ctx, Key, Who, idempotent, requires
+from corekit.web import Ctx, Key, Match, Who, conditional, idempotent, requires, tagged
+from corekit_payments.editing import PaymentChanges, edit
+from corekit_payments.models import PURPOSE
 from corekit_payments.requesting import Requests, Taken
 
 T = TypeVar("T")
@@ -88,9 +90,18 @@ class PaymentRoutes(Controller):
         return await ctx.get(Payments).list(ctx, query)
 
     @get("/{payment:str}", operation_id="payment.get")
-    async def payment(self, ctx: Ctx, payment: FromPath[str]) -> Payment:
-        """Return a payment that you may see."""
-        return await ctx.get(Payments).get(ctx, payment)
+    async def payment(self, ctx: Ctx, payment: FromPath[str]) -> Response[Payment]:
+        """Return a payment that you may see; its ETag is its version."""
+        return _tagged(await ctx.get(Payments).get(ctx, payment))
+
+    @patch("/{payment:str}", operation_id="payment.edit", guards=[requires(), conditional()])
+    async def edit(
+        self, caller: Who, payment: FromPath[str], data: JSONBody[PaymentChanges], if_match: Match
+    ) -> Response[Payment]:
+        """Describe a payment of yours otherwise; `metadata` takes the place of all there was."""
+        async with caller.system(PURPOSE).begin() as ctx:
+            changed = await edit(ctx, payment, data, if_match)
+        return _tagged(changed)
 
     @get("/{payment:str}/operations", operation_id="payment.operations")
     async def operations(self, ctx: Ctx, payment: FromPath[str]) -> builtins.list[Operation]:
@@ -170,6 +181,10 @@ class MethodRoutes(Controller):
 
 def _answer(taken: Taken[T], status: int) -> Response[T]:
     return Response(taken.shown, status_code=status if taken.done else 202)
+
+
+def _tagged(payment: Payment) -> Response[Payment]:
+    return Response(payment, headers=tagged(payment.version))
 
 
 def _query(**given: object) -> PaymentQuery:

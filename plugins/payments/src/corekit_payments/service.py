@@ -4,7 +4,6 @@ import builtins
 from uuid import UUID
 
 from corekit.context import Caller, Context, Kit
-from corekit.contracts.audit import Audit, Target
 from corekit.contracts.payments import (
     Method,
     NewPayment,
@@ -16,9 +15,10 @@ from corekit.contracts.payments import (
     PaymentQuery,
     Payments,
     Refund,
+    Verdict,
     price_payment,
 )
-from corekit.errors import Invalid, NotFound, Refused, Unauthenticated
+from corekit.errors import Invalid
 from corekit.events import emit
 from corekit.values import Money, Page, parse_id, uuid7
 from corekit_payments import reading
@@ -33,14 +33,21 @@ from corekit_payments.errors import (
     PayeeNotSupported,
     PaymentState,
 )
-from corekit_payments.models import READ, PaymentRow
+from corekit_payments.models import PaymentRow
 from corekit_payments.moving import begin_capture, begin_refund, tell_refund
 from corekit_payments.providers import Providers
+from corekit_payments.reviewing import demand_not_held_back, review
+from corekit_payments.rights import (
+    CAPTURE,
+    REFUND,
+    demand_may_cancel,
+    demand_payer,
+    demand_permission,
+    person_of,
+)
 from corekit_payments.settings import PaymentsSettings
-from corekit_payments.telling import common
+from corekit_payments.telling import common, record_request
 from corekit_payments.upi.rules import UpiRules
-
-CAPTURE, REFUND = "payments:payment:capture", "payments:refund:create"
 
 
 class PaymentsService(Payments):
@@ -58,7 +65,7 @@ class PaymentsService(Payments):
     async def create(self, ctx: Context, new: NewPayment) -> Payment:
         """Record a payment; what it costs is the server's to say."""
         demand_purpose(ctx)
-        person = _person(ctx)
+        person = person_of(ctx)
         refuse_card_numbers(new)
         refuse_foreign_return(new.return_url, self._settings.return_hosts)
         payee = self._payee(new, person)
@@ -73,38 +80,39 @@ class PaymentsService(Payments):
             await self._attempt(books, new.method, person)
             await ctx.session.flush()
         await emit(ctx, PaymentCreated(**common(books), amount=new.amount))
-        await _audit(books, "payment.created", amount=row.amount, currency=row.currency)
+        await record_request(books, "payment.created", amount=row.amount, currency=row.currency)
         return await reading.read(ctx, row.id)
 
     async def confirm(self, ctx: Context, id: str, method: Method, return_url: str | None = None) -> Payment:  # noqa: A002  # the field's own name
         """Record another attempt; one that was certainly never sent gives way to it."""
         demand_purpose(ctx)
-        person = _person(ctx)
+        person = person_of(ctx)
         refuse_card_numbers(method)
         refuse_card_numbers({"return_url": return_url})
         refuse_foreign_return(return_url, self._settings.return_hosts)
         books = await lock(ctx, reading.parsed(id))
-        self._demand_payer(books, person)
+        demand_payer(books)
+        demand_not_held_back(books)
         books = await free_the_hand(books)
         demand_resolved(books)
         await self._attempt(books, method, person)
         books.payment.return_url = return_url or books.payment.return_url
-        _changed(books)
+        books.changed()
         await ctx.session.flush()
-        await _audit(books, "payment.confirmed", attempt=len(books.operations))
+        await record_request(books, "payment.confirmed", attempt=len(books.operations))
         return await reading.read(ctx, books.payment.id)
 
     async def cancel(self, ctx: Context, id: str, reason: str) -> Payment:  # noqa: A002
         """Cancel what was not sent, release what is held; what is on its way is surplus should it arrive."""
         demand_purpose(ctx)
-        person = _person(ctx)
+        person = person_of(ctx)
         refuse_card_numbers({"reason": reason})
         books = await lock(ctx, reading.parsed(id))
-        self._demand_may_cancel(books, person)
+        demand_may_cancel(books)
         if books.payment.status == "canceled" or books.payment.cancel_requested_at is not None:
             return await reading.read(ctx, books.payment.id)
         if books.payment.captured or books.payment.capture_pending:
-            raise PaymentState(status=books.payment.status)
+            raise PaymentState(payment_status=books.payment.status)
         books = await free_the_hand(books)
         await self._release(books, person, reason)
         return await reading.read(ctx, books.payment.id)
@@ -119,27 +127,31 @@ class PaymentsService(Payments):
     ) -> Payment:
         """Record that what is held is to be taken."""
         demand_purpose(ctx)
-        person = _person(ctx)
+        person = person_of(ctx)
         books = await lock(ctx, reading.parsed(id))
-        self._demand_may(books, person, CAPTURE)
+        demand_permission(books, CAPTURE)
         await begin_capture(books, self._providers, amount, person, final=final)
         books.settle_columns()
-        _changed(books)
+        books.changed()
         await ctx.session.flush()
         return await reading.read(ctx, books.payment.id)
 
     async def refund(self, ctx: Context, id: str, amount: Money | None, reason: str) -> Refund:  # noqa: A002
         """Record that captured money is to be given back."""
         demand_purpose(ctx)
-        person = _person(ctx)
+        person = person_of(ctx)
         refuse_card_numbers({"reason": reason})
         books = await lock(ctx, reading.parsed(id))
-        self._demand_may(books, person, REFUND)
+        demand_permission(books, REFUND)
         operation = await begin_refund(books, amount, reason, person)
         books.settle_columns()
-        _changed(books)
+        books.changed()
         await tell_refund(ctx, books, operation)
         return await reading.refund(ctx, operation, books.payment.currency)
+
+    async def review(self, ctx: Context, id: str, verdict: Verdict, reason: str) -> Payment:  # noqa: A002
+        """Let what is held back go, or end it."""
+        return await review(ctx, id, verdict, reason)
 
     async def drive(self, caller: Caller, id: str, timeout: float = 25.0) -> Payment:  # noqa: A002, ASYNC109
         """Have what is in hand driven, and wait for it; `timeout` bounds the wait and not the work."""
@@ -170,16 +182,16 @@ class PaymentsService(Payments):
         if held is not None:
             provider = self._providers.named(held.provider)
             if provider is None or not provider.capabilities.void:
-                raise PaymentState("this provider releases nothing", status=payment.status)
+                raise PaymentState("this provider releases nothing", payment_status=payment.status)
             books.begin("void", held.attempt_id, held.provider, held.amount, initiator=person, reason=reason)
         else:
             payment.cancel_requested_at = ctx.now()
         books.settle_columns()
-        _changed(books)
+        books.changed()
         await ctx.session.flush()
         if payment.status == "canceled" != before:
             await emit(ctx, PaymentCanceled(**common(books), amount=Money(payment.amount, payment.currency)))
-        await _audit(books, "payment.canceled", before=before, after=payment.status)
+        await record_request(books, "payment.canceled", before=before, after=payment.status)
 
     async def _attempt(self, books: Books, method: Method, person: UUID) -> None:
         payment, provider = books.payment, self._providers.offering(method)
@@ -215,52 +227,3 @@ class PaymentsService(Payments):
             dispute_status="none", max_attempts=self._settings.max_attempts, description=new.description,
             details=new.metadata, return_url=new.return_url, version=1, created_at=now, updated_at=now, **totals,
         )  # fmt: skip
-
-    def _demand_payer(self, books: Books, person: UUID) -> None:
-        """Let the payer act; who else sees the payment hears that they may not, and others that there is none."""
-        if person == books.payment.payer:
-            return
-        if person == books.payment.payee or READ in self._permissions(books.ctx):
-            raise Refused("only the payer pays")
-        raise NotFound
-
-    def _demand_may(self, books: Books, person: UUID, permission: str) -> None:
-        """Let those act who hold a permission; who else sees the payment hears that they may not."""
-        permissions = self._permissions(books.ctx)
-        if permission in permissions:
-            return
-        if person in {books.payment.payer, books.payment.payee} or READ in permissions:
-            raise Refused(f"needs the permission {permission}")
-        raise NotFound
-
-    def _demand_may_cancel(self, books: Books, person: UUID) -> None:
-        """Let the payer cancel before anything is held, and those who may capture at any time."""
-        if CAPTURE in self._permissions(books.ctx):
-            return
-        self._demand_payer(books, person)
-        if books.winner() is not None:
-            raise Refused(f"what is authorised is cancelled by those with {CAPTURE}")
-
-    def _permissions(self, ctx: Context) -> frozenset[str]:
-        return self._kit.permissions(ctx.on_behalf_of) if ctx.on_behalf_of is not None else frozenset()
-
-
-def _person(ctx: Context) -> UUID:
-    """Return whom this is for (Unauthenticated where it is nobody)."""
-    if ctx.on_behalf_of is None:
-        raise Unauthenticated
-    return ctx.on_behalf_of.id
-
-
-def _changed(books: Books) -> None:
-    books.payment.version += 1
-    books.payment.updated_at = books.ctx.now()
-
-
-async def _audit(books: Books, action: str, **details: object) -> None:
-    target = Target("payment", books.payment.id)
-    person = books.ctx.on_behalf_of
-    await books.ctx.get(Audit).record(
-        books.ctx, f"payments.{action}", target=target, details={"via": "request", **details},
-        actor=person.id if person else None,
-    )  # fmt: skip

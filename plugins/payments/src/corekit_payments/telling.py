@@ -84,6 +84,15 @@ async def record(books: Books, action: str, operation: OperationRow, via: Via, b
     )
 
 
+async def record_request(books: Books, action: str, **details: object) -> None:
+    """Write an audit entry in the name of the person for whom this is."""
+    person = books.ctx.on_behalf_of
+    await books.ctx.get(Audit).record(
+        books.ctx, f"payments.{action}", target=Target("payment", books.payment.id),
+        details={"via": "request", **details}, actor=person.id if person else None,
+    )  # fmt: skip
+
+
 def common(books: Books) -> dict[str, Any]:
     """Return what every event of a payment says."""
     payment = books.payment

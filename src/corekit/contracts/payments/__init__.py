@@ -15,6 +15,7 @@ from corekit.contracts.payments.events import (
     PaymentCreated,
     PaymentEvent,
     PaymentFailed,
+    PaymentReviewed,
     PaymentReviewRequested,
     PaymentSucceededLate,
     RefundFailed,
@@ -53,6 +54,7 @@ from corekit.contracts.payments.objects import (
     UpiQr,
     UpiQrMethod,
     UseStripeSdk,
+    Verdict,
 )
 from corekit.contracts.payments.providers import (
     Capabilities,
@@ -107,6 +109,7 @@ __all__ = [
     "PaymentMethod",
     "PaymentQuery",
     "PaymentReviewRequested",
+    "PaymentReviewed",
     "PaymentStatus",
     "PaymentSucceededLate",
     "Payments",
@@ -130,6 +133,7 @@ __all__ = [
     "UpiQr",
     "UpiQrMethod",
     "UseStripeSdk",
+    "Verdict",
     "payment_providers",
     "price_payment",
 ]

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from corekit.contracts.payments.objects import ErrorClass, OperationKind, PaymentStatus
+from corekit.contracts.payments.objects import ErrorClass, OperationKind, PaymentStatus, Verdict
 from corekit.events import Event
 from corekit.values import Money
 
@@ -55,6 +55,13 @@ class PaymentReviewRequested(PaymentEvent, frozen=True, tag="payments.payment_re
     """A person has to look before anything goes on."""
 
     operation: UUID
+
+
+class PaymentReviewed(PaymentEvent, frozen=True, tag="payments.payment_reviewed"):
+    """A person has looked: what was held back is sent, or never will be."""
+
+    operation: UUID
+    verdict: Verdict
 
 
 class PaymentSucceededLate(PaymentEvent, frozen=True, tag="payments.payment_succeeded_late"):

@@ -38,6 +38,7 @@ ErrorClass = Literal[
     "blocked",  # by our own rules, before anything was sent
 ]
 ReviewReason = Literal["fraud", "unknown"]
+Verdict = Literal["accept", "reject"]
 
 PaymentId = Annotated[str, msgspec.Meta(max_length=64)]
 InstanceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}(?!\n)$")]  # `$` alone lets a newline pass

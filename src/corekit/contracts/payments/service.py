@@ -13,6 +13,7 @@ from corekit.contracts.payments.objects import (
     PaymentMethod,
     PaymentQuery,
     Refund,
+    Verdict,
 )
 from corekit.values import Money, Page
 
@@ -49,6 +50,10 @@ class Payments(Protocol):
 
     async def refund(self, ctx: Context, id: PaymentId, amount: Money | None, reason: str) -> Refund:  # noqa: A002
         """Record that captured money is to be given back: `amount`, or all that is left."""
+        ...
+
+    async def review(self, ctx: Context, id: PaymentId, verdict: Verdict, reason: str) -> Payment:  # noqa: A002
+        """Let what our own rules have held back be sent, or refuse it for good; why is kept in the audit."""
         ...
 
     async def drive(self, caller: Caller, id: PaymentId, timeout: float = 25.0) -> Payment:  # noqa: A002, ASYNC109
