@@ -180,6 +180,11 @@ def test_config_explain_tells_where_a_value_came_from_and_no_secret(tmp_path: Pa
     assert one[1:] == ["web.port = 9  # corekit.toml"]
 
 
+@pytest.fixture
+def migrated() -> None:
+    """Start with nothing."""
+
+
 def test_migrate_up_status_and_down(database_url: str, tmp_path: Path) -> None:
     def migrate(*arguments: str) -> subprocess.CompletedProcess[str]:
         return run(tmp_path, "migrate", *arguments, "--database", database_url)

@@ -26,6 +26,7 @@ DENIED = frozenset(["password", "token", "authorization", "otp", "secret", "card
 _PATTERNS = (
     (re.compile(r"([?&#](?:code|state|\w*token|token_hash|\w*secret|password|nonce)=)[^&#\s\"']+"), r"\1[secret]"),
     (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "[address]"),
+    (re.compile(r"(/checkout/)[\w-]{32,}"), r"\1[secret]"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*|\bck_svc_\w+"), "[token]"),
     (re.compile(r"(?<![\w-])(?=[a-zA-Z_-]*\d)[\w-]{40,}(?![\w-])"), "[secret]"),  # longer than any id, with a digit
     (re.compile(r"(?<![\w-])\+?\d[\d ]{8,}\d(?![\w-])"), "[number]"),

@@ -11,10 +11,12 @@ from corekit.contracts.audit import Audit
 from corekit.contracts.payments import Payments, Provider, ProviderSettings, payment_providers
 from corekit.contracts.realtime import Realtime
 from corekit.errors import ConfigError
+from corekit.guard import Limits
 from corekit.hooks import implements
 from corekit.jobs import schedule
 from corekit.plugin import Plugin
 from corekit.watch import get_logger
+from corekit_payments.checkout.checkout import Checkout
 from corekit_payments.driving import Driver
 from corekit_payments.hints import PaymentHints
 from corekit_payments.holding import Holding
@@ -26,7 +28,7 @@ from corekit_payments.providers import Providers
 from corekit_payments.razorpay import bring
 from corekit_payments.requesting import Requests
 from corekit_payments.rights import PERMISSIONS
-from corekit_payments.sandbox import Journal, Sandbox, journal_of
+from corekit_payments.sandbox import NOWHERE, Journal, Sandbox, journal_of
 from corekit_payments.service import PaymentsService
 from corekit_payments.settings import PaymentsSettings
 from corekit_payments.stripe import stripe_instance
@@ -39,7 +41,7 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
 
     name = "payments"
     provides = (Payments,)
-    requires = (Audit,)
+    requires = (Audit, Limits)
     wants = (Realtime,)
     purposes = {PURPOSE: "Writes payments, for the person who pays or for an operator, after asking what they may."}
 
@@ -64,7 +66,10 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
             service = PaymentsService(kit, self.settings, providers, driver, rules)
             kit.provide(Payments, service)
             kit.provide(UpiRules, rules)
-            kit.provide(Requests, Requests(service, self.settings.request_timeout))
+            requests = Requests(service, self.settings.request_timeout)
+            kit.provide(Requests, requests)
+            kit.provide(Providers, providers)
+            kit.provide(Checkout, Checkout(kit, requests, providers, rules, self.settings.upi.payee_name))
             self.processing = Processing(providers, timedelta(seconds=self.settings.webhook.park))
             kit.provide(Inbox, Inbox(kit, providers, self.process_webhook, live=self.settings.live))
             if self.settings.sweep:
@@ -87,11 +92,14 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
     def routes(self) -> Sequence[Any]:
         """Return what is under `/payments/v1`."""
         from corekit_payments.routes import MethodRoutes, PaymentRoutes  # noqa: PLC0415  # no HTTP, no Litestar
+        from corekit_payments.routes_checkout import CheckoutLinkRoutes, CheckoutRoutes  # noqa: PLC0415  # see above
         from corekit_payments.routes_desk import DeskRoutes  # noqa: PLC0415  # see above
+        from corekit_payments.routes_sandbox import SandboxRoutes  # noqa: PLC0415  # see above
         from corekit_payments.routes_upi import UpiRoutes  # noqa: PLC0415  # see above
         from corekit_payments.routes_webhooks import webhooks  # noqa: PLC0415  # see above
 
-        return [PaymentRoutes, MethodRoutes, UpiRoutes, DeskRoutes, webhooks(self.settings.webhook.max_body)]
+        pages = [CheckoutLinkRoutes, CheckoutRoutes, SandboxRoutes]
+        return [PaymentRoutes, MethodRoutes, UpiRoutes, DeskRoutes, *pages, webhooks(self.settings.webhook.max_body)]
 
     @implements(declared_permissions)
     async def permissions(self) -> Sequence[Permission]:
@@ -110,8 +118,15 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
             Sandbox(
                 settings.name, journal, self._kit.clock, payee=self.settings.upi.payee, live=self.settings.live,
                 secrets=settings.webhook_secrets, tolerance=timedelta(seconds=self.settings.webhook.tolerance),
+                pages=self._pages(settings.name),
             )
         ]  # fmt: skip
+
+    def _pages(self, instance: str) -> str:
+        """Say where the sandbox's payers act: they can in dev alone."""
+        if self._kit is None or self._kit.env != "dev":
+            return NOWHERE
+        return f"{self.settings.external_url}/payments/v1/sandbox/{instance}"
 
     @implements(payment_providers)
     async def stripe(self, settings: ProviderSettings) -> Sequence[Provider] | None:

@@ -7,12 +7,14 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from corekit.context import Caller, Context
-from corekit.contracts.payments import Method, NewPayment, OperationKind, Payment, Payments, Refund, Verdict
+from corekit.contracts.payments import Method, NewPayment, OperationKind, Payment, Refund, Verdict
 from corekit.guard.idempotency import Idempotency, IdempotencyKey
 from corekit.values import Money, parse_id, typeid
 from corekit_payments import reading
 from corekit_payments.errors import PaymentDeclined, ProviderUnavailable
 from corekit_payments.models import PURPOSE, OperationRow
+from corekit_payments.service import PaymentsService
+from corekit_payments.telling import ASKED, Asked
 from corekit_payments.transitions import IN_HAND
 
 T = TypeVar("T")
@@ -38,7 +40,7 @@ class Requests:
         ProviderUnavailable: it was certainly not reached.
     """
 
-    def __init__(self, payments: Payments, wait: float) -> None:
+    def __init__(self, payments: PaymentsService, wait: float) -> None:
         self._payments = payments
         self._wait = wait
 
@@ -47,16 +49,26 @@ class Requests:
         return await self._payment(caller, key, "authorize", lambda ctx: self._payments.create(ctx, new))
 
     async def confirm(
-        self, caller: Caller, key: IdempotencyKey, payment: str, method: Method, return_url: str | None
+        self,
+        caller: Caller,
+        key: IdempotencyKey,
+        payment: str,
+        method: Method,
+        return_url: str | None,
+        asked: Asked = ASKED,
     ) -> Taken[Payment]:
         """Try to be paid."""
         return await self._payment(
-            caller, key, "authorize", lambda ctx: self._payments.confirm(ctx, payment, method, return_url)
+            caller, key, "authorize", lambda ctx: self._payments.confirm(ctx, payment, method, return_url, asked=asked)
         )
 
-    async def cancel(self, caller: Caller, key: IdempotencyKey, payment: str, reason: str) -> Taken[Payment]:
+    async def cancel(
+        self, caller: Caller, key: IdempotencyKey, payment: str, reason: str, asked: Asked = ASKED
+    ) -> Taken[Payment]:
         """Cancel a payment."""
-        return await self._payment(caller, key, "void", lambda ctx: self._payments.cancel(ctx, payment, reason))
+        return await self._payment(
+            caller, key, "void", lambda ctx: self._payments.cancel(ctx, payment, reason, asked=asked)
+        )
 
     async def capture(
         self, caller: Caller, key: IdempotencyKey, payment: str, amount: Money | None, *, final: bool

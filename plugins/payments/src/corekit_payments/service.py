@@ -1,10 +1,12 @@
 """The verbs: they record what somebody wants, after asking what they may; no provider is called in them."""
 
 import builtins
+from datetime import timedelta
 from uuid import UUID
 
 from corekit.context import Caller, Context, Kit
 from corekit.contracts.payments import (
+    CheckoutLink,
     Method,
     NewPayment,
     Operation,
@@ -24,6 +26,7 @@ from corekit.values import Money, Page, parse_id, uuid7
 from corekit_payments import reading
 from corekit_payments.attempts import add_attempt, demand_payable, demand_resolved, free_the_hand
 from corekit_payments.books import Books, demand_purpose, lock
+from corekit_payments.checkout.linking import checkout_link
 from corekit_payments.checks import refuse_card_numbers, refuse_foreign_return
 from corekit_payments.deriving import Derived
 from corekit_payments.driving import Driver
@@ -46,7 +49,7 @@ from corekit_payments.rights import (
     person_of,
 )
 from corekit_payments.settings import PaymentsSettings
-from corekit_payments.telling import common, record_request
+from corekit_payments.telling import ASKED, Asked, Via, common, demand_version, record_request
 from corekit_payments.upi.rules import UpiRules
 
 
@@ -83,7 +86,15 @@ class PaymentsService(Payments):
         await record_request(books, "payment.created", amount=row.amount, currency=row.currency)
         return await reading.read(ctx, row.id)
 
-    async def confirm(self, ctx: Context, id: str, method: Method, return_url: str | None = None) -> Payment:  # noqa: A002  # the field's own name
+    async def confirm(
+        self,
+        ctx: Context,
+        id: str,  # noqa: A002  # the field's own name
+        method: Method,
+        return_url: str | None = None,
+        *,
+        asked: Asked = ASKED,
+    ) -> Payment:
         """Record another attempt; one that was certainly never sent gives way to it."""
         demand_purpose(ctx)
         person = person_of(ctx)
@@ -92,6 +103,7 @@ class PaymentsService(Payments):
         refuse_foreign_return(return_url, self._settings.return_hosts)
         books = await lock(ctx, reading.parsed(id))
         demand_payer(books)
+        demand_version(books, asked)
         demand_not_held_back(books)
         books = await free_the_hand(books)
         demand_resolved(books)
@@ -99,22 +111,23 @@ class PaymentsService(Payments):
         books.payment.return_url = return_url or books.payment.return_url
         books.changed()
         await ctx.session.flush()
-        await record_request(books, "payment.confirmed", attempt=len(books.operations))
+        await record_request(books, "payment.confirmed", via=asked.via, attempt=len(books.operations))
         return await reading.read(ctx, books.payment.id)
 
-    async def cancel(self, ctx: Context, id: str, reason: str) -> Payment:  # noqa: A002
+    async def cancel(self, ctx: Context, id: str, reason: str, *, asked: Asked = ASKED) -> Payment:  # noqa: A002
         """Cancel what was not sent, release what is held; what is on its way is surplus should it arrive."""
         demand_purpose(ctx)
         person = person_of(ctx)
         refuse_card_numbers({"reason": reason})
         books = await lock(ctx, reading.parsed(id))
         demand_may_cancel(books)
+        demand_version(books, asked)
         if books.payment.status == "canceled" or books.payment.cancel_requested_at is not None:
             return await reading.read(ctx, books.payment.id)
         if books.payment.captured or books.payment.capture_pending:
             raise PaymentState(payment_status=books.payment.status)
         books = await free_the_hand(books)
-        await self._release(books, person, reason)
+        await self._release(books, person, reason, asked.via)
         return await reading.read(ctx, books.payment.id)
 
     async def capture(
@@ -153,6 +166,12 @@ class PaymentsService(Payments):
         """Let what is held back go, or end it."""
         return await review(ctx, id, verdict, reason)
 
+    async def checkout_link(self, ctx: Context, id: str) -> CheckoutLink:  # noqa: A002
+        """Make a link to the page on which the holder may pay."""
+        return await checkout_link(
+            ctx, id, self._settings.external_url, lifetime=timedelta(seconds=self._settings.action_ttl)
+        )
+
     async def drive(self, caller: Caller, id: str, timeout: float = 25.0) -> Payment:  # noqa: A002, ASYNC109
         """Have what is in hand driven, and wait for it; `timeout` bounds the wait and not the work."""
         await self._driver.drive(caller, reading.parsed(id), timeout)
@@ -175,7 +194,7 @@ class PaymentsService(Payments):
         """List what the enabled instances offer."""
         return self._providers.taking(currency, self._upi)
 
-    async def _release(self, books: Books, person: UUID, reason: str) -> None:
+    async def _release(self, books: Books, person: UUID, reason: str, via: Via) -> None:
         """Void what is held; where nothing is, keep that it was cancelled."""
         ctx, payment, held = books.ctx, books.payment, books.winner()
         before = payment.status
@@ -191,7 +210,7 @@ class PaymentsService(Payments):
         await ctx.session.flush()
         if payment.status == "canceled" != before:
             await emit(ctx, PaymentCanceled(**common(books), amount=Money(payment.amount, payment.currency)))
-        await record_request(books, "payment.canceled", before=before, after=payment.status)
+        await record_request(books, "payment.canceled", via=via, before=before, after=payment.status)
 
     async def _attempt(self, books: Books, method: Method, person: UUID) -> None:
         payment, provider = books.payment, self._providers.offering(method)

@@ -1,5 +1,6 @@
 """`[payments]`: what a payment may do, and by which providers."""
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,6 +10,7 @@ from corekit.errors import ConfigError
 from corekit.settings import Settings
 from corekit_payments.upi.settings import UpiSettings
 
+_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(?:/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?")
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -30,7 +32,8 @@ class PaymentsSettings(Settings, frozen=True):
     In seconds: a call may take `provider_timeout`, its driver holds the operation for `operation_lease`, nothing is
     sent again under a key older than `key_window`, a payer may take `action_ttl` to act, and a request over HTTP waits
     `request_timeout` for what comes of it. `sweep` says whether this process looks after what is open, `live` whether
-    keys that move real money are meant.
+    keys that move real money are meant. Links to the checkout page begin with `external_url`, where clients reach this
+    server.
 
     With `amount_source = "client"` a payment that no `price_payment` prices costs what its client says; that is the
     default in dev, elsewhere such a payment is refused. `upi` and `webhook` are the tables `[payments.upi]`
@@ -47,6 +50,7 @@ class PaymentsSettings(Settings, frozen=True):
     request_timeout: Seconds = 25
     sweep: bool = True
     live: bool = False
+    external_url: str = "http://localhost:8000"
     upi: UpiSettings = UpiSettings()
     webhook: WebhookSettings = WebhookSettings()
     providers: dict[str, ProviderSettings] = msgspec.field(
@@ -54,6 +58,8 @@ class PaymentsSettings(Settings, frozen=True):
     )
 
     def __post_init__(self) -> None:
-        """Refuse a lease that a call may outlive (ConfigError)."""
+        """Refuse a lease that a call may outlive, and an address that is none (ConfigError)."""
+        if not _URL.fullmatch(self.external_url):
+            raise ConfigError("[payments] external_url: http:// or https://, a host, and no / at the end")
         if self.operation_lease < 2 * self.provider_timeout:
             raise ConfigError("[payments] operation_lease is at least twice provider_timeout: a look, then a call")

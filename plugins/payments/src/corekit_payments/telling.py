@@ -24,12 +24,24 @@ from corekit.contracts.payments import (
     ReviewReason,
 )
 from corekit.events import emit
+from corekit.guard.preconditions import IfMatch
 from corekit.values import typeid
 from corekit.watch import get_logger
 from corekit_payments.books import Books
 from corekit_payments.models import OperationRow
 
 Via = Literal["request", "checkout-link", "sweeper", "webhook", "reconciliation", "operator"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """By which way a person asks, and of which versions of the payment if they have seen one."""
+
+    via: Via = "request"
+    if_match: IfMatch | None = None
+
+
+ASKED = Asked()
 
 AUDITED: Mapping[tuple[OperationKind, OperationState], str] = {
     ("capture", "succeeded"): "payment.captured",
@@ -91,6 +103,12 @@ async def record_request(books: Books, action: str, **details: object) -> None:
         books.ctx, f"payments.{action}", target=Target("payment", books.payment.id),
         details={"via": "request", **details}, actor=person.id if person else None,
     )  # fmt: skip
+
+
+def demand_version(books: Books, asked: Asked) -> None:
+    """Refuse what is asked of a version that has passed (PreconditionFailed); call it under the payment's lock."""
+    if asked.if_match is not None:
+        asked.if_match.demand(books.payment.version)
 
 
 def common(books: Books) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from corekit.contracts.payments.hooks import payment_providers, price_payment
 from corekit.contracts.payments.objects import (
     CaptureMethod,
     CardMethod,
+    CheckoutLink,
     Decline,
     DisputeStatus,
     ErrorClass,
@@ -76,6 +77,7 @@ __all__ = [
     "Capabilities",
     "CaptureMethod",
     "CardMethod",
+    "CheckoutLink",
     "Decline",
     "DisputeClosed",
     "DisputeOpened",

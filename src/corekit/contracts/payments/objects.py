@@ -215,6 +215,13 @@ class PaymentMethod(msgspec.Struct, frozen=True, kw_only=True):
     maximum: Money | None
 
 
+class CheckoutLink(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the holder of the link may pay one payment, until when."""
+
+    url: str
+    expires_at: datetime
+
+
 class PaymentQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which payments, the newest first; what is not given does not restrict. `since` is included, `until` is not."""
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from corekit.context import Caller, Context
 from corekit.contracts.payments.objects import (
+    CheckoutLink,
     Method,
     NewPayment,
     Operation,
@@ -54,6 +55,10 @@ class Payments(Protocol):
 
     async def review(self, ctx: Context, id: PaymentId, verdict: Verdict, reason: str) -> Payment:  # noqa: A002
         """Let what our own rules have held back be sent, or refuse it for good; why is kept in the audit."""
+        ...
+
+    async def checkout_link(self, ctx: Context, id: PaymentId) -> CheckoutLink:  # noqa: A002
+        """Make a link to a page on which whoever holds it may pay this payment, for its payer, or cancel it."""
         ...
 
     async def drive(self, caller: Caller, id: PaymentId, timeout: float = 25.0) -> Payment:  # noqa: A002, ASYNC109

@@ -1,6 +1,6 @@
 """The provider that everybody has: no network, and a journal of its own by which charges are counted."""
 
 from corekit_payments.sandbox.journal import Effect, Journal, journal_of
-from corekit_payments.sandbox.provider import CAPABILITIES, Sandbox
+from corekit_payments.sandbox.provider import CAPABILITIES, NOWHERE, Sandbox
 
-__all__ = ["CAPABILITIES", "Effect", "Journal", "Sandbox", "journal_of"]
+__all__ = ["CAPABILITIES", "NOWHERE", "Effect", "Journal", "Sandbox", "journal_of"]

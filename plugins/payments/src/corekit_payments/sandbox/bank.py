@@ -89,6 +89,12 @@ class Bank:
         with self._journal.transaction() as db:
             return [*db.execute("SELECT * FROM notice WHERE n > ? ORDER BY n", (after,))]
 
+    def last_notice(self, ref: str) -> Row | None:
+        """Return what there was to be told of an object last."""
+        with self._journal.transaction() as db:
+            found: Row | None = db.execute("SELECT * FROM notice WHERE ref = ? ORDER BY n DESC", (ref,)).fetchone()
+            return found
+
     def _known(self, db: sqlite3.Connection, call: ProviderCall) -> tuple[int, Row | None]:
         """Count a call by its key, and find what it did."""
         if not self._keys and _token(call) != "tok_lost_before":

@@ -40,11 +40,14 @@ CAPABILITIES = Capabilities(
 NOBODY = links.Link(payee=vpa.parse("sandbox@corekittest"), name="corekit sandbox", mcc=links.PERSON)
 
 
+NOWHERE = "https://sandbox.invalid"
+
+
 class Sandbox(Provider):
     """One instance; `capabilities` may deny what it can, to see what others cannot. Its links pay `payee`.
 
     Its notices say that they are `live` where the whole plugin is, and are signed with the first of `secrets`, or with
-    one that its journal keeps.
+    one that its journal keeps. Below `pages` its payers approve or refuse.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Sandbox(Provider):
         secrets: Sequence[Secret] = (),
         tolerance: timedelta = TOLERANCE,
         live: bool = False,
+        pages: str = NOWHERE,
     ) -> None:
         self.name = name
         self.capabilities = capabilities
@@ -68,6 +72,7 @@ class Sandbox(Provider):
         self._secrets = tuple(one for one in secrets if one.reveal())
         self._tolerance = tolerance
         self._live = live
+        self._pages = pages
 
     async def create(self, call: ProviderCall) -> Evidence:
         """Begin an authorisation."""
@@ -130,6 +135,15 @@ class Sandbox(Provider):
         told = signed(self._bank.notices(after), self._keys()[0], self._clock.now(), live=self._live)
         return told * copies if seed is None else disturbed(told, copies, seed)
 
+    def last_notice(self, ref: str) -> Signed | None:
+        """Write and sign the last that there is to tell of an object."""
+        told = self._bank.last_notice(ref)
+        return None if told is None else signed([told], self._keys()[0], self._clock.now(), live=self._live)[0]
+
+    def page(self, ref: str) -> str | None:
+        """Say where the payer of an object acts; nowhere where there are no pages."""
+        return None if self._pages == NOWHERE else f"{self._pages}/{ref}"
+
     def _keys(self) -> Sequence[Secret]:
         if not self._secrets:
             self._secrets = (Secret(self._journal.secret()),)
@@ -157,6 +171,6 @@ class Sandbox(Provider):
 
     def _action(self, row: Row, money: Money) -> NextAction:
         if row["means"] not in {"tok_upi_qr", "tok_upi_intent"}:
-            return RedirectUrl(url=f"https://sandbox.invalid/{row['ref']}")
+            return RedirectUrl(url=f"{self._pages}/{row['ref']}")
         link = links.build(msgspec.structs.replace(self._payee, reference=row["reference"], amount=money))
         return UpiIntent(link=link) if row["means"] == "tok_upi_intent" else UpiQr(payload=link, expires_at=None)
