@@ -14,6 +14,7 @@ from corekit.hooks import implements
 from corekit.jobs import schedule
 from corekit.plugin import Plugin
 from corekit.watch import get_logger
+from corekit_payments.disputes import Disputes, warn_of_deadlines
 from corekit_payments.driving import Driver
 from corekit_payments.holding import Holding
 from corekit_payments.ledger import broken
@@ -60,6 +61,7 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
             service = PaymentsService(kit, self.settings, providers, driver, rules)
             kit.provide(Payments, service)
             kit.provide(UpiRules, rules)
+            kit.provide(Disputes, Disputes(holding))
             kit.provide(Requests, Requests(service, self.settings.request_timeout))
             if self.settings.sweep:
                 await stack.enter_async_context(Sweeper(kit, holding, driver).running())
@@ -77,6 +79,11 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
         """Hold payments, operations and the ledger against each other; what does not agree is an error in the log."""
         for name, rows in (await broken(ctx)).items():
             get_logger("corekit.payments").error("payments_ledger_broken", reason=name, count=len(rows))
+
+    @schedule("17 * * * *", tag="payments.disputes_due", purpose=PURPOSE)
+    async def disputes_due(self, ctx: Context) -> None:
+        """Say in the log where the time to answer a dispute runs out."""
+        await warn_of_deadlines(ctx)
 
     def routes(self) -> Sequence[Any]:
         """Return what is under `/payments/v1`."""
