@@ -116,9 +116,7 @@ async def test_a_person_pays_in_a_browser(launch: Callable[..., Server], page: P
         part = {"amount": {"amount": 9900, "currency": "INR"}, "reason": "damaged"}
         back = await http.post(f"{PAYMENTS}/{payment}/refunds", json=part, headers=headers)
         assert (back.status_code, back.json()["state"]) == (201, "succeeded")
-    accounts = {
-        line.split()[0]: line.split()[1:4] for line in server.command("payments", "ledger").splitlines()
-    }
+    accounts = {line.split()[0]: line.split()[1:4] for line in server.command("payments", "ledger").splitlines()}
     assert sum(int(balance) for _, _, balance in accounts.values()) == 0
     assert ["49900", "9900", "40000"] in accounts.values()
     assert server.stop() == 0

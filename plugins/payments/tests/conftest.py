@@ -29,7 +29,7 @@ from corekit_payments import PaymentsPlugin, PaymentsSettings
 from corekit_payments.applying import Applied, apply
 from corekit_payments.books import Books, derived_of, lock
 from corekit_payments.deriving import Derived
-from corekit_payments.ledger import broken, post
+from corekit_payments.ledger import balances, broken, post
 from corekit_payments.models import AttemptRow, OperationRow, PaymentRow, ReconciliationItemRow
 
 ALICE, SHOP = Actor("alice"), Actor("shop")
@@ -96,7 +96,7 @@ class Till:
             op = books.begin(kind, attempt, "sandbox", amount, initiator=ALICE.id, **fields)
             op.state, op.sends = state, 1
             await ctx.session.flush()
-            if kind == "refund":
+            if kind in {"refund", "dispute"}:
                 await post(books, op, None)
             await post(books, op, "created")
             books.settle_columns()
@@ -128,6 +128,11 @@ class Till:
     async def audited(self) -> list[str]:
         """Name what the audit keeps, sorted."""
         return sorted(row.action.removeprefix("payments.") for row in await self.rows(AuditRow))
+
+    async def sums(self) -> dict[str, int]:
+        """Return what each account holds: debits less credits; a payee's account is named `payable` alone."""
+        async with self.caller().begin(readonly=True) as ctx:
+            return {one.code.partition(":usr_")[0]: one.debit - one.credit for one in await balances(ctx)}
 
     async def items(self) -> list[ReconciliationItemRow]:
         """Read the reconciliation items."""

@@ -94,6 +94,7 @@ def test_refunds_have_a_status_of_their_own(refund_status: str, given: list[tupl
         ("won", 0, [("dispute", "canceled", 30)]),
         ("lost", 30, [("dispute", "succeeded", 30)]),
         ("opened", 50, [("dispute", "succeeded", 30), ("dispute", "pending", 20)]),
+        ("opened", 50, [("dispute", "pending", 30), ("dispute", "succeeded", 20)]),
     ],
 )
 def test_disputes_have_a_status_of_their_own(dispute_status: str, disputed: int, given: list[tuple[Any, ...]]) -> None:

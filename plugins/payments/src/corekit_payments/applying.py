@@ -1,14 +1,14 @@
 """The one place where an operation changes, whoever brings the evidence: request, webhook, sweeper or operator."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import select
 
 from corekit.context import Context
-from corekit.contracts.payments import Evidence, OperationState, PaymentStatus
+from corekit.contracts.payments import DisputeStage, Evidence, OperationState, PaymentStatus
 from corekit_payments.books import Books, lock_of
 from corekit_payments.capturing import capture_along
 from corekit_payments.items import open_item
@@ -48,7 +48,7 @@ async def apply(ctx: Context, operation: UUID, evidence: Evidence, *, via: Via, 
     books = await lock_of(ctx, operation)
     op = books.operation(operation)
     if token is not None and token != op.lock_token:
-        return _applied(books, op, "stale")
+        return applied(books, op, "stale")
     wrong = await _contradiction(books, op, evidence)
     said: Outcome = "refused" if wrong else _verdict(op, evidence)
     _keep(books, op, evidence, said)
@@ -58,7 +58,7 @@ async def apply(ctx: Context, operation: UUID, evidence: Evidence, *, via: Via, 
         await _change(
             books, op, evidence, said, Change(op, via, op.state, books.payment.status, op.review, said == "late")
         )
-    return _applied(books, op, said)
+    return applied(books, op, said)
 
 
 async def _change(books: Books, op: OperationRow, evidence: Evidence, said: Outcome, before: Change) -> None:
@@ -94,8 +94,10 @@ async def _move(books: Books, op: OperationRow, evidence: Evidence, said: Outcom
         op.state = evidence.state
         op.error_class = (evidence.error_class or "other") if evidence.state == "failed" else None
     op.provider_ref = evidence.provider_ref or op.provider_ref
-    op.expires_at = evidence.expires_at or op.expires_at
-    op.stage = evidence.stage or op.stage
+    if op.kind == "dispute":
+        _stage(op, evidence)
+    else:
+        op.expires_at = evidence.expires_at or op.expires_at
     op.fee = op.fee if evidence.fee is None else evidence.fee.minor
     if op.state in FINAL:
         op.review, op.next_check_at, op.lease_until = None, None, None
@@ -104,6 +106,16 @@ async def _move(books: Books, op: OperationRow, evidence: Evidence, said: Outcom
     elif evidence.review is not None:
         op.review = evidence.review
     return op.kind == "authorize" and await _show(books, op, evidence)
+
+
+def _stage(op: OperationRow, evidence: Evidence) -> None:
+    """Let the newest word on a dispute's stage and deadline count, not the last to arrive."""
+    stages, since = get_args(DisputeStage), op.stage_at or evidence.occurred_at
+    if evidence.stage is None or evidence.occurred_at < since:
+        return
+    if evidence.occurred_at == op.stage_at and stages.index(evidence.stage) < stages.index(op.stage or stages[0]):
+        return
+    op.stage, op.stage_at, op.expires_at = evidence.stage, evidence.occurred_at, evidence.expires_at or op.expires_at
 
 
 async def _show(books: Books, op: OperationRow, evidence: Evidence) -> bool:
@@ -169,6 +181,7 @@ def _visible(op: OperationRow) -> tuple[object, ...]:
     return (op.state, op.surplus, op.provider_ref, op.expires_at, op.stage, op.review, op.error_class, op.fee)
 
 
-def _applied(books: Books, op: OperationRow, outcome: Outcome) -> Applied:
+def applied(books: Books, op: OperationRow, outcome: Outcome) -> Applied:
+    """Say where evidence has left an operation and its payment."""
     payment = books.payment
     return Applied(outcome=outcome, state=op.state, status=payment.status, surplus=op.surplus, version=payment.version)

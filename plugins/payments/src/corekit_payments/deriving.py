@@ -128,9 +128,10 @@ def _refund_status(counted: Sequence[Fact], captured: int, refunded: int, pendin
 
 
 def _dispute_status(counted: Sequence[Fact]) -> DisputeStatus:
-    last = next((one for one in reversed(counted) if one.kind == "dispute"), None)
-    if last is None:
+    disputes = [one for one in counted if one.kind == "dispute"]
+    if not disputes:
         return "none"
+    last = ([one for one in disputes if one.state in OPEN] or disputes)[-1]  # one that is open concerns all
     if last.state in OPEN:
         return last.stage or "opened"
     return "lost" if last.state == "succeeded" else "won"

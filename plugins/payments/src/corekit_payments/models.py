@@ -106,7 +106,8 @@ class OperationRow(Base):
     """One thing asked of a provider: its key and reference are committed before the first call, and never change.
 
     `seq` counts all operations of a payment. `superseded` says that what a refused one would have moved was given to
-    another since, so that its success comes too late to count; `seen` is the evidence, the newest last.
+    another since, so that its success comes too late to count; `seen` is the evidence, the newest last. A dispute
+    alone has a `stage`, since `stage_at`; its `expires_at` is the time until which it can be answered.
     """
 
     __tablename__ = "payments_operation"
@@ -140,6 +141,7 @@ class OperationRow(Base):
     error_class: Mapped[ErrorClass | None]
     review: Mapped[ReviewReason | None]
     stage: Mapped[DisputeStage | None]
+    stage_at: Mapped[datetime | None]
     fee: Mapped[int | None]
     seen: Mapped[list[Any]]
     created_at: Mapped[datetime]

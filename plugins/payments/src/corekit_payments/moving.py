@@ -57,7 +57,8 @@ async def begin_refund(books: Books, amount: Money | None, reason: str, person: 
         raise PaymentState(payment_status=payment.status)
     if payment.dispute_status in {"opened", "under_review"}:
         raise DisputeOpen
-    given = _within(books, amount, payment.captured - payment.refunded - payment.refund_pending)
+    left = payment.captured - payment.refunded - payment.refund_pending - payment.disputed  # lost ones: it is back
+    given = _within(books, amount, max(0, left))
     return books.begin("refund", held.attempt_id, held.provider, given, initiator=person, reason=reason)
 
 

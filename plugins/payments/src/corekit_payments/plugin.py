@@ -17,6 +17,7 @@ from corekit.jobs import schedule
 from corekit.plugin import Plugin
 from corekit.watch import get_logger
 from corekit_payments.checkout.checkout import Checkout
+from corekit_payments.disputes import Disputes, warn_of_deadlines
 from corekit_payments.driving import Driver
 from corekit_payments.hints import PaymentHints
 from corekit_payments.holding import Holding
@@ -72,6 +73,7 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
             kit.provide(Checkout, Checkout(kit, requests, providers, rules, self.settings.upi.payee_name))
             self.processing = Processing(providers, timedelta(seconds=self.settings.webhook.park))
             kit.provide(Inbox, Inbox(kit, providers, self.process_webhook, live=self.settings.live))
+            kit.provide(Disputes, Disputes(holding))
             if self.settings.sweep:
                 await stack.enter_async_context(Sweeper(kit, holding, driver).running())
             yield
@@ -88,6 +90,11 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
         """Hold payments, operations and the ledger against each other; what does not agree is an error in the log."""
         for name, rows in (await broken(ctx)).items():
             get_logger("corekit.payments").error("payments_ledger_broken", reason=name, count=len(rows))
+
+    @schedule("17 * * * *", tag="payments.disputes_due", purpose=PURPOSE)
+    async def disputes_due(self, ctx: Context) -> None:
+        """Say in the log where the time to answer a dispute runs out."""
+        await warn_of_deadlines(ctx)
 
     def routes(self) -> Sequence[Any]:
         """Return what is under `/payments/v1`."""

@@ -1,5 +1,6 @@
 """What payments tell: ids, version, money, status and error class; never an address, a name or what a provider sent."""
 
+from datetime import datetime
 from uuid import UUID
 
 from corekit.contracts.payments.objects import ErrorClass, OperationKind, PaymentStatus, Verdict
@@ -92,9 +93,10 @@ class RefundFailed(PaymentEvent, frozen=True, tag="payments.refund_failed"):
 
 
 class DisputeOpened(PaymentEvent, frozen=True, tag="payments.dispute_opened"):
-    """The payer's bank disputes a capture."""
+    """The payer's bank disputes a capture; it can be answered until `respond_by`, where the provider says so."""
 
     operation: UUID
+    respond_by: datetime | None = None
 
 
 class DisputeClosed(PaymentEvent, frozen=True, tag="payments.dispute_closed"):

@@ -14,15 +14,15 @@ _TX, _POSTING, _OP, _PAYMENT = LedgerTransactionRow, PostingRow, OperationRow, P
 _SURPLUS = aliased(OperationRow)
 
 
-def _posted(signs: Mapping[str, int]) -> ColumnElement[int]:
-    """Sum up what was posted for a payment: kinds with their signs."""
+def _posted(signs: Mapping[str, int], *, surplus: bool = True) -> ColumnElement[int]:
+    """Sum up what was posted for a payment: kinds with their signs; `surplus` operations too, or not."""
     signed = case(*[(_TX.kind == kind, sign * _POSTING.amount) for kind, sign in signs.items()], else_=literal(0))
     total = (
         select(func.coalesce(func.sum(signed), 0))
         .select_from(_POSTING)
         .join(_TX, _TX.id == _POSTING.tx)
         .join(_OP, _OP.id == _TX.operation_id)
-        .where(_OP.payment_id == _PAYMENT.id)
+        .where(_OP.payment_id == _PAYMENT.id, *([] if surplus else [_OP.surplus.is_(False)]))
     )
     return total.correlate(_PAYMENT).scalar_subquery()
 
@@ -35,10 +35,14 @@ def _without(*kinds: str) -> ColumnElement[bool]:
     return ~exists().where(and_(_TX.operation_id == _OP.id, _TX.kind.in_(kinds)))
 
 
+_LOST = ("dispute_lost", "dispute_lost_late", "surplus_lost", "surplus_lost_late")
 _MONEY = or_(
     and_(_OP.kind == "capture", _OP.state == "succeeded", _without("capture", "surplus")),
     and_(_OP.kind == "refund", _OP.state == "succeeded", _without("refund_done", "refund_late", "surplus_refund")),
     and_(_OP.kind == "refund", _OP.of.is_(None), _without("refund_created")),
+    and_(_OP.kind == "dispute", _without("dispute_opened")),
+    and_(_OP.kind == "dispute", _OP.state == "succeeded", _without(*_LOST)),
+    and_(_OP.kind == "dispute", _OP.state.in_(["failed", "canceled"]), _without("dispute_won")),
 )
 INVARIANTS: Mapping[str, Select[Any]] = {
     "captured": _payments(_PAYMENT.captured != _posted({"capture": 1})),
@@ -46,10 +50,13 @@ INVARIANTS: Mapping[str, Select[Any]] = {
     "refund_pending": _payments(
         _PAYMENT.refund_pending != _posted({"refund_created": 1, "refund_done": -1, "refund_failed": -1})
     ),
+    "disputed": _payments(
+        _PAYMENT.disputed != _posted({"dispute_opened": 1, "dispute_won": -1, "dispute_lost_late": 1}, surplus=False)
+    ),
     "operations_without_posting": select(_OP.id).where(_MONEY),
     "postings_without_operation": select(_TX.id)
     .join(_OP, _OP.id == _TX.operation_id)
-    .where(_TX.kind.in_(["capture", "surplus", "refund_done", "refund_late", "surplus_refund"]))
+    .where(_TX.kind.in_(["capture", "surplus", "refund_done", "refund_late", "surplus_refund", *_LOST]))
     .where(_OP.state != "succeeded"),
     "transactions_without_pair": select(_TX.id).where(~exists().where(_POSTING.tx == _TX.id)),
     "currencies": select(_POSTING.tx)

@@ -18,7 +18,8 @@ from corekit_payments.transitions import LATE
 _ACCOUNTS = UUID("5d0e2d5c-6f5e-5f0c-9f0e-6c1f3f1f7a10")  # the name space of account ids (RFC 9562 §5.5)
 
 # What happened: from which account to which. `clearing` is what the provider owes us, `payable` what we owe the payee,
-# `refunds` what is promised to payers, `suspense` money that nobody is owed yet.
+# `refunds` what is promised to payers, `suspense` money that nobody is owed yet, `disputes` what the provider has taken
+# back until a bank has decided.
 PAIRS: Mapping[str, tuple[str, str]] = {
     "capture": ("clearing", "payable"),
     "fee": ("payable", "clearing"),
@@ -30,12 +31,19 @@ PAIRS: Mapping[str, tuple[str, str]] = {
     "surplus_refund": ("suspense", "clearing"),
     "unmatched": ("clearing", "suspense"),
     "unmatched_refund": ("suspense", "clearing"),
+    "dispute_opened": ("disputes", "clearing"),
+    "dispute_won": ("clearing", "disputes"),
+    "dispute_lost": ("payable", "disputes"),
+    "dispute_lost_late": ("payable", "clearing"),
+    "surplus_lost": ("suspense", "disputes"),
+    "surplus_lost_late": ("suspense", "clearing"),
 }
 _KINDS: Mapping[str, AccountKind] = {
     "clearing": "asset",
     "payable": "liability",
     "refunds": "liability",
     "suspense": "liability",
+    "disputes": "asset",
 }
 
 
@@ -67,6 +75,8 @@ def _happenings(op: OperationRow, before: OperationState | None) -> Iterator[str
             yield "fee"
     elif op.kind == "refund":
         yield from _of_refund(op, before)
+    elif op.kind == "dispute":
+        yield from _of_dispute(op, before)
 
 
 def _of_refund(op: OperationRow, before: OperationState | None) -> Iterator[str]:
@@ -86,6 +96,18 @@ def _of_refund(op: OperationRow, before: OperationState | None) -> Iterator[str]
             yield "refund_late"
     elif op.state in LATE and before not in LATE and promised:
         yield "refund_failed"
+
+
+def _of_dispute(op: OperationRow, before: OperationState | None) -> Iterator[str]:
+    """Follow the money: the provider takes it at once and brings it back where the dispute is won."""
+    if before is None:
+        yield "dispute_opened"
+    elif op.state == before:
+        return
+    elif op.state == "succeeded":
+        yield f"{'surplus' if op.surplus else 'dispute'}_lost{'_late' if before in LATE else ''}"
+    elif op.state in LATE and before not in LATE:
+        yield "dispute_won"
 
 
 async def _write(books: Books, op: OperationRow, kind: str, amount: int) -> None:
