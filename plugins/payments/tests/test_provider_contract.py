@@ -48,7 +48,7 @@ class SandboxRig:
         return [(one.kind, one.amount) for one in self._journal.effects()]
 
     def notices(self) -> list[tuple[dict[str, str], bytes]]:
-        return []
+        return self.provider.notices()
 
 
 class TestSandbox(ProviderContract):

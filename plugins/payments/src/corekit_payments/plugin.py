@@ -140,7 +140,8 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
         """Bring the instances of Stripe (ConfigError where one cannot be what it says)."""
         if settings.kind != "stripe" or self._kit is None:
             return None
-        return [stripe_instance(settings, self._kit.clock)]
+        tolerance = timedelta(seconds=self.settings.webhook.tolerance)
+        return [stripe_instance(settings, self._kit.clock, tolerance)]
 
     @implements(payment_providers)
     async def razorpay(self, settings: ProviderSettings) -> Sequence[Provider] | None:

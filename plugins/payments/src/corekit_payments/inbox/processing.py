@@ -1,5 +1,6 @@
 """Working on a notice: it is a hint to fetch, and what is fetched goes the way of all evidence."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,6 +18,9 @@ from corekit_payments.inbox.unmatched import book_unmatched
 from corekit_payments.models import OperationRow
 from corekit_payments.providers import Providers
 from corekit_payments.transitions import OPEN
+
+Learn = Callable[[str, str, Evidence], Awaitable[object]]
+"""Takes in what a provider says of the object that it calls so, by evidence of its own; None where that is not ours."""
 
 _SOON = timedelta(seconds=5)  # until what is not known yet is looked for again; then doubled
 _PATIENCE = timedelta(hours=1)  # after which what cannot be fetched is told of without its amount
@@ -43,11 +47,15 @@ class Found:
 
 
 class Processing:
-    """Takes notices from the inbox to the operations that they are about; for at most `park` one waits for its own."""
+    """Takes notices from the inbox to the operations that they are about; for at most `park` one waits for its own.
 
-    def __init__(self, providers: Providers, park: timedelta) -> None:
+    `learn` is who hears of what cannot be fetched: disputes.
+    """
+
+    def __init__(self, providers: Providers, park: timedelta, learn: Learn | None = None) -> None:
         self._providers = providers
         self._park = park
+        self._learn = learn
 
     async def process(self, caller: Caller, key: NoticeKey) -> None:
         """Work on a notice.
@@ -73,6 +81,13 @@ class Processing:
             raise
 
     async def _work(self, caller: Caller, provider: Provider, notice: Notice) -> None:
+        evidence, of = notice.event.evidence, notice.event.provider_ref
+        if evidence is not None:
+            if self._learn is None or of is None or await self._learn(provider.name, of, evidence) is None:
+                await self._unknown(caller, provider, notice)
+            else:
+                await _note(caller, notice, "applied", None)
+            return
         found = await _find(caller, notice)
         if found is not None:
             shown = await _shown(provider, notice.event, found)
@@ -135,16 +150,15 @@ async def _shown(provider: Provider, event: ProviderEvent, found: Found) -> list
     """Fetch what became of an operation, by its own name where it has one.
 
     The notice may name another object, as a second payment of the same order: that counts only where it moved money.
-    A release has no object of its own to be fetched by: it is left to the driver.
+    Before its own name is known an operation does not end by theirs, which may be one try of several; and a release has
+    no object of its own. Both are left to the driver.
     """
     if found.kind == "void":
         return []
     theirs = event.provider_ref
     if found.provider_ref is None:
-        if theirs is not None:
-            return [await provider.fetch(theirs)]
-        looked = await provider.lookup(event.reference or "") if provider.capabilities.lookup else None
-        return [] if looked is None else [looked]
+        shown = [] if theirs is None else [await provider.fetch(theirs)]
+        return [one for one in shown if one.state not in {"failed", "canceled"}]
     shown = [await provider.fetch(found.provider_ref)]
     known = {found.provider_ref, shown[0].provider_ref}
     if theirs is not None and event.reference is not None and theirs not in known:
@@ -168,8 +182,8 @@ async def _apply(caller: Caller, notice: Notice, found: Found, shown: list[Evide
         await ctx.session.execute(due, execution_options={"synchronize_session": False})
 
 
-async def _note(caller: Caller, notice: Notice, state: NoticeState, error: str) -> None:
-    """Keep why a notice could not be worked on, in a transaction of its own."""
+async def _note(caller: Caller, notice: Notice, state: NoticeState, error: str | None) -> None:
+    """Keep where a notice stands, in a transaction of its own."""
     async with caller.begin() as ctx:
         await _mark(ctx, notice, state, error)
 

@@ -56,13 +56,18 @@ def _signed(raw: bytes, signature: str, secrets: Sequence[Secret]) -> bool:
 
 
 def _about(payload: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Find what to fetch: a refund before its payment, and our reference on it."""
+    """Find what to fetch: a refund before its payment, and our reference on it.
+
+    A refund that is not ours has no reference: that of its payment is another operation's.
+    """
     for kind in ("refund", "payment", "qr_code", "order"):
         part = payload.get(kind)
         entity = part.get("entity") if isinstance(part, dict) else None
         if isinstance(entity, dict) and isinstance(id_ := entity.get("id"), str):
             own = notes(entity.get("notes")).reference or entity.get("receipt")
-            return id_[:_ID_MAX], own[:_ID_MAX] if isinstance(own, str) and own else _reference(payload)
+            if isinstance(own, str) and own:
+                return id_[:_ID_MAX], own[:_ID_MAX]
+            return id_[:_ID_MAX], None if kind == "refund" else _reference(payload)
     return None, None
 
 

@@ -94,10 +94,10 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
 def of_refund(refund: Refund, source: EvidenceSource) -> Evidence:
     """Read a refund."""
     states: dict[str, OperationState] = {"pending": "pending", "processed": "succeeded", "failed": "failed"}
-    state = states.get(refund.status, "unknown")
+    state, amount = states.get(refund.status, "unknown"), Money(refund.amount, refund.currency)
     return Evidence(
-        source=source, state=state, occurred_at=at(refund.created_at), provider_ref=refund.id,
-        amount=Money(refund.amount, refund.currency), error_class="other" if state == "failed" else None,
+        source=source, state=state, occurred_at=at(refund.created_at), provider_ref=refund.id, amount=amount,
+        refunded=amount if state == "succeeded" else None, error_class="other" if state == "failed" else None,
         raw={"id": refund.id, "payment_id": refund.payment_id, "status": _cut(refund.status)},
     )  # fmt: skip
 

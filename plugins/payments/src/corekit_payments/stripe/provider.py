@@ -19,7 +19,7 @@ from corekit.contracts.payments import (
 from corekit.settings import Secret
 from corekit.values import Clock
 from corekit.watch import get_logger
-from corekit_payments.signing import demand_signed
+from corekit_payments.signing import TOLERANCE, demand_signed
 from corekit_payments.stripe.amounts import CURRENCIES
 from corekit_payments.stripe.asking import cancel_params, capture_params, create_params, intent_of, refund_params
 from corekit_payments.stripe.line import Line
@@ -50,13 +50,21 @@ class StripeProvider(Provider):
     """One instance; the payer's card is a `pm_…`, or their client goes on with the client secret (`elements`)."""
 
     def __init__(
-        self, name: str, line: Line, clock: Clock, secrets: Sequence[Secret] = (), *, collects_for_users: bool = False
+        self,
+        name: str,
+        line: Line,
+        clock: Clock,
+        secrets: Sequence[Secret] = (),
+        *,
+        collects_for_users: bool = False,
+        tolerance: timedelta = TOLERANCE,
     ) -> None:
         self.name = name
         self.capabilities = msgspec.structs.replace(CAPABILITIES, collects_for_users=collects_for_users)
         self._line = line
         self._clock = clock
         self._secrets = tuple(secrets)
+        self._tolerance = tolerance
 
     async def create(self, call: ProviderCall) -> Evidence:
         """Begin an authorisation: an intent, confirmed where the payer's card is known."""
@@ -150,7 +158,7 @@ class StripeProvider(Provider):
     def verify(self, headers: Headers, raw: bytes) -> Sequence[ProviderEvent]:
         """Check a notice's signature over its bytes and read it (ValueError)."""
         header = next((value for name, value in headers.items() if name.lower() == _SIGNATURE), None)
-        demand_signed(header, raw, self._secrets, self._clock.now())
+        demand_signed(header, raw, self._secrets, self._clock.now(), self._tolerance)
         return [notice_of(raw)]
 
     async def close(self) -> None:

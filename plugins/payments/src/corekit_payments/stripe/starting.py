@@ -1,16 +1,19 @@
 """From the settings of an instance to its adapter, or to a clear word about what is missing."""
 
+from datetime import timedelta
+
 from corekit.contracts.payments import Provider, ProviderSettings
 from corekit.errors import ConfigError
 from corekit.values import Clock
 from corekit_payments.live import demand_encrypted
+from corekit_payments.signing import TOLERANCE
 
 _ADDRESS = "https://api.stripe.com"
 _KEYS = ("sk_test_", "sk_live_", "rk_test_", "rk_live_")
 
 
-def stripe_instance(settings: ProviderSettings, clock: Clock) -> Provider:
-    """Make the adapter of one instance.
+def stripe_instance(settings: ProviderSettings, clock: Clock, tolerance: timedelta = TOLERANCE) -> Provider:
+    """Make the adapter of one instance; a notice's signature is good for `tolerance`.
 
     Raises:
         ConfigError: its secret key is missing or none of Stripe's, its address is not encrypted, or the extra is not
@@ -34,5 +37,6 @@ def stripe_instance(settings: ProviderSettings, clock: Clock) -> Provider:
 
     line = Line(settings.key_secret, address)
     return StripeProvider(
-        settings.name, line, clock, settings.webhook_secrets, collects_for_users=settings.collects_for_users
-    )
+        settings.name, line, clock, settings.webhook_secrets, collects_for_users=settings.collects_for_users,
+        tolerance=tolerance,
+    )  # fmt: skip
