@@ -44,6 +44,11 @@ def environment(plugins: str = "[]", **more: str) -> dict[str, str]:
 
 
 @pytest.fixture
+def migrated() -> None:
+    """Start with nothing."""
+
+
+@pytest.fixture
 def migrate(database_url: str, tmp_path: Path) -> Migrate:
     """Run `corekit migrate` on each database."""
 
