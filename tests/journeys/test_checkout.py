@@ -79,6 +79,22 @@ async def becomes(page: Page, status: str) -> None:
             await page.reload()
 
 
+async def gives_back(server: Server, clerk: Person, payment: str) -> None:
+    """Give a part back."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        headers = clerk.headers | {"Idempotency-Key": uuid4().hex}
+        part = {"amount": {"amount": 9900, "currency": "INR"}, "reason": "damaged"}
+        back = await http.post(f"{PAYMENTS}/{payment}/refunds", json=part, headers=headers)
+        assert (back.status_code, back.json()["state"]) == (201, "succeeded")
+
+
+def balances(server: Server) -> list[list[str]]:
+    """Return debits, credits and balance of each account; together they balance."""
+    accounts = [line.split()[1:4] for line in server.command("payments", "ledger").splitlines()]
+    assert sum(int(balance) for _, _, balance in accounts) == 0
+    return accounts
+
+
 async def test_a_person_pays_in_a_browser(launch: Callable[..., Server], page: Page, tmp_path: Path) -> None:
     """By QR code, approved at the sandbox; then a part is given back, and the ledger balances."""
     server = launch()
@@ -111,14 +127,8 @@ async def test_a_person_pays_in_a_browser(launch: Callable[..., Server], page: P
             while not heard or heard[-1]["status"] != "succeeded":
                 await asyncio.sleep(0.1)
         assert {(one["type"], one["id"]) for one in heard} == {("payment", payment)}
-    async with httpx.AsyncClient(base_url=server.url, timeout=30) as http:
-        headers = clerk.headers | {"Idempotency-Key": uuid4().hex}
-        part = {"amount": {"amount": 9900, "currency": "INR"}, "reason": "damaged"}
-        back = await http.post(f"{PAYMENTS}/{payment}/refunds", json=part, headers=headers)
-        assert (back.status_code, back.json()["state"]) == (201, "succeeded")
-    accounts = {line.split()[0]: line.split()[1:4] for line in server.command("payments", "ledger").splitlines()}
-    assert sum(int(balance) for _, _, balance in accounts.values()) == 0
-    assert ["49900", "9900", "40000"] in accounts.values()
+    await gives_back(server, clerk, payment)
+    assert ["49900", "9900", "40000"] in balances(server)
     assert server.stop() == 0
     assert server.tracebacks() == []
     assert url.rpartition("/")[2] not in server.output()
