@@ -276,7 +276,7 @@ def test_a_worker_runs_on_postgresql_and_ends_when_told(postgres_url: str, tmp_p
 
 def test_importing_the_package_needs_no_web_and_no_plugin(tmp_path: Path) -> None:
     script = """
-import sys, corekit
+import sys, corekit, corekit.cli.main
 heavy = {"litestar", "uvicorn", "asyncpg", "corekit.web", "corekit_auth"} & set(sys.modules)
 sys.exit(str(heavy) if heavy else 0)
 """

@@ -1,5 +1,6 @@
 """`corekit config explain`: every setting, its value, and where that came from."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -14,7 +15,6 @@ from corekit.jobs import JobSettings
 from corekit.kit import AccessSettings, Corekit, KitSettings
 from corekit.settings import Settings
 from corekit.watch import LogSettings
-from corekit.web.settings import WebSettings
 
 
 @click.group()
@@ -44,7 +44,6 @@ def tables(kit: Corekit) -> dict[str, type[Settings]]:
     core: dict[str, type[Settings]] = {
         "kit": KitSettings,
         "database": DatabaseSettings,
-        "web": WebSettings,
         "jobs": JobSettings,
         "access": AccessSettings,
         "keyring": KeyringSettings,
@@ -56,4 +55,8 @@ def tables(kit: Corekit) -> dict[str, type[Settings]]:
         "sms": SmsSettings,
         "redis": RedisSettings,
     }
+    with suppress(ModuleNotFoundError):  # HTTP is an extra
+        from corekit.web import WebSettings  # noqa: PLC0415  # and takes its time
+
+        core["web"] = WebSettings
     return core | {plugin.name: plugin.settings_type for plugin in kit.plugins}
