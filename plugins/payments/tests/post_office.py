@@ -23,8 +23,8 @@ class PostOffice:
 
     def __init__(self, counter: Counter) -> None:
         self.kit, self._http = counter.kit, counter.http
-        journal = Journal(journal_of(self.kit.database.data_dir, "sandbox"))
-        self.sandbox = Sandbox("sandbox", journal, self.kit.clock)
+        self.journal = Journal(journal_of(self.kit.database.data_dir, "sandbox"))
+        self.sandbox = Sandbox("sandbox", self.journal, self.kit.clock)
 
     async def post(self, notice: Signed, instance: str = "sandbox") -> httpx.Response:
         """Send one."""

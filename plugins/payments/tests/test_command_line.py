@@ -13,7 +13,7 @@ from corekit.context import Actor
 from corekit.contracts.payments import NewPayment, Payment, Payments, TokenMethod
 from corekit.data import DatabaseSettings
 from corekit.errors import ConfigError
-from corekit.testing import FakeClock, make_kit
+from corekit.testing import FakeClock, make_kit, serve, settle
 from corekit.values import Money
 from corekit_payments import PaymentsPlugin, PaymentsSettings
 
@@ -112,3 +112,31 @@ async def test_an_instance_with_something_open_cannot_be_taken_away(
     with pytest.raises(ConfigError, match=r"payments\.providers\.sandbox"):
         async with opened(PaymentsSettings(sweep=False, providers={})):  # type: ignore[attr-defined]
             pass
+
+
+async def test_notices_are_printed_signed_or_sent(database: DatabaseSettings, tmp_path: Path, run: Run) -> None:
+    """A payment that waits for its payer ends by what the commands alone do: decide, then tell."""
+    plugin = PaymentsPlugin(PaymentsSettings(sweep=False))
+    async with make_kit([plugin], database=database, tmp_path=tmp_path) as kit, serve(kit) as base:
+        payments = kit.get(Payments)
+        asked = await pay(payments, kit, "tok_3ds")
+        async with kit.caller(ALICE).begin(readonly=True) as ctx:
+            (operation,) = await payments.operations(ctx, asked.id)
+        await run("sandbox", "decide", operation.provider_ref or "", "approve")
+        lines = (await run("sandbox", "notices")).stdout.splitlines()
+        shown = [msgspec.json.decode(line) for line in lines]
+        assert [msgspec.json.decode(one["body"])["type"] for one in shown] == [
+            "authorize.requires_action",
+            "authorize.succeeded",
+        ]
+        assert all(one["headers"]["sandbox-signature"].startswith("t=") for one in shown)
+        assert len((await run("sandbox", "notices", "--after", "1")).stdout.splitlines()) == 1
+        sent = (await run("sandbox", "notices", "--to", base, "--copies", "2", "--seed", "4")).stdout.splitlines()
+        assert sorted(sent) == ['200 {"received":0}'] * 2 + ['200 {"received":1}'] * 2
+        await settle(kit, seconds=30)
+        async with kit.caller(ALICE).begin(readonly=True) as ctx:
+            assert (await payments.get(ctx, asked.id)).status == "succeeded"
+    for address in ("127.0.0.1", "file:///etc", base):
+        refused = await run("sandbox", "notices", "--to", address)
+        assert isinstance(refused.exception, ConfigError)
+        assert "address of a server" in str(refused.exception) or "nobody answers" in str(refused.exception)

@@ -153,7 +153,8 @@ class Bank:
         ).fetchone()
         if approve and waiting["state"] != "succeeded":
             self._effect(db, changed, "")
-        self._tell(db, changed)
+        if changed["state"] != waiting["state"]:
+            self._tell(db, changed)
         return changed
 
     def _tell(self, db: sqlite3.Connection, of: Row) -> None:
