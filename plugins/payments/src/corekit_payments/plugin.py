@@ -14,6 +14,7 @@ from corekit.hooks import implements
 from corekit.jobs import schedule
 from corekit.plugin import Plugin
 from corekit.watch import get_logger
+from corekit_payments.desk import Desk
 from corekit_payments.disputes import Disputes, warn_of_deadlines
 from corekit_payments.driving import Driver
 from corekit_payments.holding import Holding
@@ -61,7 +62,8 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
             service = PaymentsService(kit, self.settings, providers, driver, rules)
             kit.provide(Payments, service)
             kit.provide(UpiRules, rules)
-            kit.provide(Disputes, Disputes(holding))
+            kit.provide(Disputes, disputes := Disputes(holding))
+            kit.provide(Desk, Desk(holding, providers, disputes, self.settings.provider_timeout))
             kit.provide(Requests, Requests(service, self.settings.request_timeout))
             if self.settings.sweep:
                 await stack.enter_async_context(Sweeper(kit, holding, driver).running())

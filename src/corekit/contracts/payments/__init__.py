@@ -59,6 +59,7 @@ from corekit.contracts.payments.objects import (
 from corekit.contracts.payments.providers import (
     Capabilities,
     DisputeStage,
+    DisputingProvider,
     Evidence,
     EvidenceSource,
     Headers,
@@ -81,6 +82,7 @@ __all__ = [
     "DisputeOpened",
     "DisputeStage",
     "DisputeStatus",
+    "DisputingProvider",
     "ErrorClass",
     "Evidence",
     "EvidenceSource",

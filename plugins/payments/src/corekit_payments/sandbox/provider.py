@@ -9,10 +9,10 @@ import msgspec
 
 from corekit.contracts.payments import (
     Capabilities,
+    DisputingProvider,
     Evidence,
     Headers,
     NextAction,
-    Provider,
     ProviderCall,
     ProviderEvent,
     RedirectUrl,
@@ -22,7 +22,8 @@ from corekit.contracts.payments import (
 )
 from corekit.contracts.payments.providers import EvidenceSource
 from corekit.values import Clock, Money
-from corekit_payments.sandbox.bank import Bank, Row
+from corekit_payments.sandbox.bank import Bank
+from corekit_payments.sandbox.court import Row, Verdict
 from corekit_payments.sandbox.journal import Journal
 from corekit_payments.upi import links, vpa
 
@@ -30,14 +31,16 @@ CAPABILITIES = Capabilities(
     methods=frozenset({"token", "upi_intent", "upi_qr"}),
     currencies=frozenset({"INR", "USD", "EUR", "GBP", "JPY"}),
     multicapture=True,
+    disputes=True,
     collects_for_users=True,
     lookup_settles_after=timedelta(minutes=1),
 )
+_TO_ANSWER = timedelta(days=7)
 # No bank has this handle, so that nobody is paid.
 NOBODY = links.Link(payee=vpa.parse("sandbox@corekittest"), name="corekit sandbox", mcc=links.PERSON)
 
 
-class Sandbox(Provider):
+class Sandbox(DisputingProvider):
     """One instance; `capabilities` may deny what it can, to see what others cannot. Its links pay `payee`."""
 
     def __init__(
@@ -86,6 +89,18 @@ class Sandbox(Provider):
         """Be the payer who approves or refuses (3DS, a UPI app)."""
         return self._shown(await asyncio.to_thread(self._bank.decide, ref, approve=approve), "fetched")
 
+    async def disputes(self, ref: str) -> Sequence[Evidence]:
+        """List the disputes of what was taken."""
+        return [self._shown(row, "fetched") for row in await asyncio.to_thread(self._bank.disputes, ref)]
+
+    async def dispute(self, ref: str) -> Evidence:
+        """Be the payer who asks their bank for all of it back."""
+        return self._shown(await asyncio.to_thread(self._bank.dispute, ref), "fetched")
+
+    async def judge(self, ref: str, verdict: Verdict) -> Evidence:
+        """Be the bank that decides a dispute."""
+        return self._shown(await asyncio.to_thread(self._bank.judge, ref, verdict), "fetched")
+
     async def list_since(self, cursor: str) -> AsyncIterator[Evidence]:
         """List objects after the number of one."""
         for row in await asyncio.to_thread(self._bank.since, int(cursor or 0)):
@@ -113,12 +128,15 @@ class Sandbox(Provider):
         """Write what an object of the sandbox shows."""
         money = Money(row["amount"], row["currency"])
         taken = row["kind"] == "authorize" and row["automatic"] and row["state"] == "succeeded"
+        disputed, at = row["kind"] == "dispute", datetime.fromisoformat(row["at"])
         fields: dict[str, Any] = {"state": row["state"], "error_class": row["error"], "provider_ref": row["ref"]}
         return Evidence(
             source=source,
-            occurred_at=datetime.fromisoformat(row["at"]),
+            occurred_at=at,
             amount=money,
             captured=money if taken else None,
+            stage=(row["means"] or None) if disputed else None,
+            expires_at=at + _TO_ANSWER if disputed and row["means"] == "opened" else None,
             next_action=self._action(row, money) if row["state"] == "requires_action" else None,
             raw={"id": row["ref"], "kind": row["kind"], "status": row["state"]},
             **fields,
