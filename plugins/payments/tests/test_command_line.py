@@ -79,6 +79,23 @@ async def test_an_operator_sees_payments_and_the_journal_and_decides(
         assert len((await run("sandbox", "journal")).stdout.splitlines()) == 4
 
 
+async def test_an_operator_disputes_what_the_sandbox_took(
+    database: DatabaseSettings, tmp_path: Path, clock: FakeClock, run: Run
+) -> None:
+    plugin = PaymentsPlugin(PaymentsSettings(sweep=False))
+    async with make_kit([plugin], database=database, tmp_path=tmp_path, clock=clock, settings=QUIET) as kit:
+        await pay(kit.get(Payments), kit, "tok_ok")
+        taken = msgspec.json.decode((await run("sandbox", "journal", "--json")).stdout.splitlines()[-1])["ref"]
+        opened = await run("sandbox", "dispute", taken, "opened")
+        assert opened.exit_code == 0, opened.output
+        dispute = opened.stdout.strip()
+        for word, code in (("under_review", 0), ("won", 0), ("lost", 2)):
+            assert (await run("sandbox", "dispute", dispute, word)).exit_code == code, word
+        assert (await run("sandbox", "dispute", "sb_none", "opened")).exit_code == 2
+        kinds = [line.split()[1] for line in (await run("sandbox", "journal")).stdout.splitlines()]
+        assert kinds == ["authorize", "capture", "dispute", "dispute_won"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -109,7 +109,7 @@ async def test_an_unknown_word_leaves_it_open_and_nothing_in_hand(till: Any, say
     for state in ("unknown", "requires_action"):
         await learn(till, payment, word(say, state))
     dispute = await dispute_of(till, payment)
-    assert (dispute.state, dispute.stage, dispute.next_check_at) == ("pending", "opened", None)
+    assert (dispute.state, dispute.stage, dispute.sends) == ("pending", "opened", 0)
     assert (await till.books(payment)).in_hand() is None
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Literal, TypeVar, get_args
 
 import click
 import msgspec
@@ -164,6 +164,33 @@ def notices(
             click.echo(send(f"{to.rstrip('/')}/payments/v1/webhooks/{instance}", headers, raw))
         else:
             click.echo(msgspec.json.encode({"headers": headers, "body": raw.decode()}).decode())
+
+
+@sandbox.command()
+@click.argument("ref")
+@click.argument("word", type=click.Choice(["opened", "under_review", "won", "lost"]))
+@click.option("--instance", default="sandbox", show_default=True, help="The name below [payments.providers].")
+@configuration
+def dispute(
+    ref: str,
+    word: Literal["opened", "under_review", "won", "lost"],
+    instance: str,
+    path: Path | None,
+    env: str | None,
+    database: str | None,
+    data_dir: Path | None,
+) -> None:
+    """Dispute what was taken (opened), or decide a dispute. REF is the operation's `provider_ref`, then the dispute's.
+
+    Prints the dispute's REF.
+    """
+    provider = Sandbox(instance, _journal(Corekit.load(load(path, env, database, data_dir)), instance), SystemClock())
+    try:
+        found = run(provider.dispute(ref) if word == "opened" else provider.judge(ref, word))
+    except OutcomeUnknown as error:
+        raise click.UsageError(f"{ref}: {error}") from None
+    click.echo(found.provider_ref)
+    click.echo("a server hears of it when it looks next: POST /payments/v1/operations/{id}/check", err=True)
 
 
 async def _with(kit: Corekit, do: Callable[[Context], Awaitable[T]]) -> T:

@@ -38,7 +38,9 @@ class Disputes:
         if paid is None:
             return None
         async with self._holding.caller(paid.tenant).begin() as ctx:
-            return await open_dispute(ctx, provider, of, evidence, via=via)
+            done = await open_dispute(ctx, provider, of, evidence, via=via)
+            await self._holding.watch(ctx, provider, evidence.provider_ref)
+            return done
 
 
 async def open_dispute(

@@ -138,6 +138,20 @@ class Holding:
             rows = await ctx.session.execute(chosen.order_by(OperationRow.next_check_at).limit(limit))
             return [(row.id, row.tenant) for row in rows]
 
+    async def learn(self, operation: UUID, tenant: UUID | None, evidence: Evidence, via: Via) -> None:
+        """Apply what somebody has learnt without a lease: the payment's lock and the ranks suffice."""
+        async with self.caller(tenant).begin() as ctx:
+            await apply(ctx, operation, evidence, via=via)
+
+    async def watch(self, ctx: Context, provider: str, ref: str | None) -> None:
+        """Have an open dispute looked at, where its provider can be asked for it."""
+        adapter = self._providers.named(provider)
+        named = (OperationRow.provider == provider) & (OperationRow.provider_ref == ref)
+        op = await ctx.session.scalar(select(OperationRow).where(named, OperationRow.kind == "dispute"))
+        if op is not None and op.state in OPEN and op.next_check_at is None:
+            can = adapter.capabilities if adapter is not None else None
+            op.next_check_at = ctx.now() + check_after(can, op.checks) if can is not None and can.disputes else None
+
     @property
     def _window(self) -> timedelta:
         return timedelta(seconds=self._settings.key_window)

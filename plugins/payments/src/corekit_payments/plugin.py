@@ -17,6 +17,7 @@ from corekit.jobs import schedule
 from corekit.plugin import Plugin
 from corekit.watch import get_logger
 from corekit_payments.checkout.checkout import Checkout
+from corekit_payments.desk import Desk
 from corekit_payments.disputes import Disputes, warn_of_deadlines
 from corekit_payments.driving import Driver
 from corekit_payments.hints import PaymentHints
@@ -73,7 +74,8 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
             kit.provide(Checkout, Checkout(kit, requests, providers, rules, self.settings.upi.payee_name))
             self.processing = Processing(providers, timedelta(seconds=self.settings.webhook.park))
             kit.provide(Inbox, Inbox(kit, providers, self.process_webhook, live=self.settings.live))
-            kit.provide(Disputes, Disputes(holding))
+            kit.provide(Disputes, disputes := Disputes(holding))
+            kit.provide(Desk, Desk(holding, providers, disputes, self.settings.provider_timeout))
             if self.settings.sweep:
                 await stack.enter_async_context(Sweeper(kit, holding, driver).running())
             yield

@@ -53,7 +53,7 @@ async def operations(ctx: Context, payment: UUID) -> list[Operation]:
     """List what was asked of providers for a payment (NotFound)."""
     shown = await read(ctx, payment)
     rows = select(OperationRow).where(OperationRow.payment_id == payment).order_by(OperationRow.seq)
-    return [_operation(one, shown.amount.currency) for one in await ctx.session.scalars(rows)]
+    return [operation(one, shown.amount.currency) for one in await ctx.session.scalars(rows)]
 
 
 async def in_hand(ctx: Context, payment: UUID) -> UUID | None:
@@ -141,7 +141,8 @@ def _payment(row: PaymentRow, operations: Sequence[OperationRow], action: NextAc
     )
 
 
-def _operation(row: OperationRow, currency: str) -> Operation:
+def operation(row: OperationRow, currency: str) -> Operation:
+    """Write an operation as its readers see it."""
     return Operation(
         id=typeid("pop", row.id),
         payment=typeid("pay", row.payment_id),

@@ -86,7 +86,8 @@ class PaymentRoutes(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> Page[Payment]:
         """List the payments that you may see, the newest first; `since` and `until` are times of creation."""
-        query = _query(status=status, provider=provider, since=since, until=until, limit=limit, cursor=cursor)
+        given = {"status": status, "provider": provider, "since": since, "until": until}
+        query = question(PaymentQuery, **given, limit=limit, cursor=cursor)
         return await ctx.get(Payments).list(ctx, query)
 
     @get("/{payment:str}", operation_id="payment.get")
@@ -187,10 +188,10 @@ def _tagged(payment: Payment) -> Response[Payment]:
     return Response(payment, headers=tagged(payment.version))
 
 
-def _query(**given: object) -> PaymentQuery:
+def question(type_: type[T], **given: object) -> T:
     """Read a question as strictly as a body (Invalid)."""
     try:
-        return msgspec.convert(given, PaymentQuery)
+        return msgspec.convert(given, type_)
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$.")
         raise Invalid(reason, pointer=f"/{place.rstrip('`')}") from None

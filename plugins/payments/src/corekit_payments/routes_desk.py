@@ -3,14 +3,18 @@
 from typing import Annotated
 
 import msgspec
-from litestar import Controller, Response, post
-from litestar.params import FromPath, JSONBody
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
 
-from corekit.contracts.payments import Payment, Verdict
+from corekit.contracts.payments import Operation, Payment, Verdict
 from corekit.contracts.payments.objects import NO_NUL
-from corekit.web import Key, Who, idempotent, requires
+from corekit.web import Ctx, Key, Who, idempotent, requires
+from corekit_payments.desk import Desk
+from corekit_payments.ledger import LedgerAccount, LedgerQuery, account
+from corekit_payments.ledger.rows import READ_LEDGER
 from corekit_payments.requesting import Requests
 from corekit_payments.reviewing import REASON_MAX, REASON_MIN
+from corekit_payments.routes import question
 
 Reason = Annotated[str, msgspec.Meta(min_length=REASON_MIN, max_length=REASON_MAX, pattern=NO_NUL)]
 
@@ -23,7 +27,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class DeskRoutes(Controller):
-    """Reviews."""
+    """Reviews, look-ups and the ledger."""
 
     path = "/payments/v1"
     tags = ["payments"]
@@ -42,3 +46,23 @@ class DeskRoutes(Controller):
         requests = caller.kit.get(Requests)
         taken = await requests.review(caller, idempotency_key, payment, data.verdict, data.reason)
         return Response(taken.shown, status_code=200)
+
+    @post("/operations/{operation:str}/check", operation_id="payment.check", status_code=200)
+    async def check(self, caller: Who, operation: FromPath[str]) -> Operation:
+        """Ask the provider now what became of an operation, and of disputes; needs `payments:recon:resolve`.
+
+        Nothing is sent by it that could move money.
+        """
+        return await caller.kit.get(Desk).check(caller, operation)
+
+    @get("/ledger/accounts/{code:str}", operation_id="payment.ledger_account", guards=[requires(READ_LEDGER)])
+    async def account(
+        self,
+        ctx: Ctx,
+        code: FromPath[str],
+        currency: FromQuery[str | None] = None,
+        limit: FromQuery[int] = 50,
+        cursor: FromQuery[str | None] = None,
+    ) -> LedgerAccount:
+        """Return what an account of the ledger holds, and what was posted to it; needs `payments:ledger:read`."""
+        return await account(ctx, code, question(LedgerQuery, currency=currency, limit=limit, cursor=cursor))

@@ -60,6 +60,7 @@ from corekit.contracts.payments.objects import (
 from corekit.contracts.payments.providers import (
     Capabilities,
     DisputeStage,
+    DisputingProvider,
     Evidence,
     EvidenceSource,
     Headers,
@@ -83,6 +84,7 @@ __all__ = [
     "DisputeOpened",
     "DisputeStage",
     "DisputeStatus",
+    "DisputingProvider",
     "ErrorClass",
     "Evidence",
     "EvidenceSource",

@@ -98,7 +98,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     `keys`: it knows a repeated call by its key, for `key_window`. `lookup`: it finds an operation by our reference;
     that it finds none proves absence only `lookup_settles_after` the call. `local`: its effects are rows of this
-    database. `minimum` and `maximum` are minor units per payment, `rate` is calls per second.
+    database. `disputes`: it is a `DisputingProvider`.
+    `minimum` and `maximum` are minor units per payment, `rate` is calls per second.
     """
 
     methods: frozenset[str]
@@ -111,6 +112,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     lookup: bool = True
     lookup_settles_after: timedelta = timedelta(minutes=5)
     local: bool = False
+    disputes: bool = False
     collects_for_users: bool = False
     minimum: int = 1
     maximum: int | None = None
@@ -199,6 +201,17 @@ class Provider(Protocol):
 
     def verify(self, headers: Headers, raw: bytes) -> Sequence[ProviderEvent]:
         """Check a notice's signature over its bytes and read it; raises `ValueError` where it is not theirs."""
+        ...
+
+
+class DisputingProvider(Provider, Protocol):
+    """A provider that can be asked for disputes; of others they are known by notices alone.
+
+    Its `fetch` takes a dispute's reference too.
+    """
+
+    async def disputes(self, ref: str) -> Sequence[Evidence]:
+        """List the disputes of what it has taken under this name, each with its own reference, amount and stage."""
         ...
 
 

@@ -1,5 +1,6 @@
 """The ledger: every movement of money as a balanced pair, in the transaction in which it becomes known."""
 
+from corekit_payments.ledger.accounts import LedgerAccount, LedgerQuery, account
 from corekit_payments.ledger.invariants import INVARIANTS, broken
 from corekit_payments.ledger.posting import post, post_unmatched
 from corekit_payments.ledger.reading import Balance, balances
@@ -8,9 +9,12 @@ from corekit_payments.ledger.rows import LedgerAccountRow, LedgerTransactionRow,
 __all__ = [
     "INVARIANTS",
     "Balance",
+    "LedgerAccount",
     "LedgerAccountRow",
+    "LedgerQuery",
     "LedgerTransactionRow",
     "PostingRow",
+    "account",
     "balances",
     "broken",
     "post",

@@ -17,8 +17,8 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     credit: int
 
 
-async def balances(ctx: Context) -> list[Balance]:
-    """Sum up every account of the tenant, by code and currency."""
+async def balances(ctx: Context, code: str | None = None) -> list[Balance]:
+    """Sum up every account of the tenant, or those of one code, by code and currency."""
     account = LedgerAccountRow
     debit, credit = (
         select(func.coalesce(func.sum(PostingRow.amount), 0)).where(side == account.id).scalar_subquery()
@@ -26,5 +26,6 @@ async def balances(ctx: Context) -> list[Balance]:
     )
     summed = select(account.code, account.currency, account.kind, debit.label("debit"), credit.label("credit"))
     mine = summed.where(account.tenant.is_not_distinct_from(ctx.tenant)).order_by(account.code, account.currency)
+    mine = mine if code is None else mine.where(account.code == code)
     rows = (await ctx.session.execute(mine)).mappings()
     return [msgspec.convert({**row, "debit": int(row["debit"]), "credit": int(row["credit"])}, Balance) for row in rows]

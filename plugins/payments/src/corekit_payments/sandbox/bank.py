@@ -5,11 +5,12 @@ from uuid import uuid4
 
 from corekit.contracts.payments import OutcomeUnknown, ProviderCall, UpiIntentMethod, UpiQrMethod
 from corekit.values import Clock
-from corekit_payments.sandbox.journal import Journal, Row
+from corekit_payments.sandbox.court import Row, Verdict, dispute, disputes_of, judge
+from corekit_payments.sandbox.journal import Journal
 
 TOKENS = frozenset({
     "tok_ok", "tok_declined", "tok_funds", "tok_3ds", "tok_pending", "tok_upi_qr", "tok_lost_before", "tok_lost_after",
-    "tok_stored_500", "tok_late", "tok_slow_lookup", "tok_refund_fails", "tok_upi_intent",
+    "tok_stored_500", "tok_late", "tok_slow_lookup", "tok_refund_fails", "tok_upi_intent", "tok_dispute",
 })  # fmt: skip
 _STATES = {
     "tok_declined": ("failed", "declined"),
@@ -79,10 +80,33 @@ class Bank:
                 return self._decide(db, found, approve=approve)
         raise OutcomeUnknown("nothing waits for a decision there")
 
-    def since(self, n: int) -> list[Row]:
-        """List objects after one."""
+    def dispute(self, ref: str) -> Row:
+        """Be the payer who asks their bank for it back (OutcomeUnknown where nothing was taken, or is left)."""
         with self._journal.transaction() as db:
-            return [*db.execute("SELECT * FROM object WHERE n > ? ORDER BY n", (n,))]
+            found = self._find(db, "ref", ref)
+            left = self._left(db, found["parent"] or ref) if found is not None else 0
+            if found is not None and left > 0:
+                return dispute(db, found, left, self._now())
+        raise OutcomeUnknown("nothing was taken there that can be disputed")
+
+    def disputes(self, ref: str) -> list[Row]:
+        """List the disputes of what was taken."""
+        with self._journal.transaction() as db:
+            found = self._find(db, "ref", ref)
+            return [] if found is None else disputes_of(db, found)
+
+    def judge(self, ref: str, verdict: Verdict) -> Row:
+        """Be the bank that decides (OutcomeUnknown where no dispute is open)."""
+        with self._journal.transaction() as db:
+            found = judge(db, ref, verdict, self._now())
+        if found is None:
+            raise OutcomeUnknown("no dispute is open there")
+        return found
+
+    def since(self, n: int) -> list[Row]:
+        """List objects after one; disputes are nothing that was asked for."""
+        with self._journal.transaction() as db:
+            return [*db.execute("SELECT * FROM object WHERE n > ? AND kind <> 'dispute' ORDER BY n", (n,))]
 
     def notices(self, after: int) -> list[Row]:
         """List what was to be told after one notice, in its order."""
@@ -137,14 +161,21 @@ class Bank:
         """Tell whether an authorisation has what is to be captured, released or given back."""
         if parent is None or parent["state"] != "succeeded":
             return False
-        moved: dict[str, int] = {}
-        for row in db.execute("SELECT kind, SUM(amount) AS sum FROM effect WHERE parent = ? GROUP BY kind",
-                              (parent["ref"],)):  # fmt: skip
-            moved[row["kind"]] = row["sum"]
-        held = parent["amount"] - moved.get("capture", 0) - moved.get("void", 0)
-        left = moved.get("capture", 0) - moved.get("refund", 0)
-        room: int = left if call.kind == "refund" else held
-        return call.amount.minor <= room
+        if call.kind == "refund":
+            return call.amount.minor <= self._left(db, parent["ref"])
+        moved = self._moved(db, parent["ref"])
+        held: int = parent["amount"] - moved.get("capture", 0) - moved.get("void", 0)
+        return call.amount.minor <= held
+
+    def _left(self, db: sqlite3.Connection, parent: str) -> int:
+        """Return what was taken and has not gone back."""
+        moved = self._moved(db, parent)
+        gone = moved.get("refund", 0) + moved.get("dispute", 0) - moved.get("dispute_won", 0)
+        return moved.get("capture", 0) - gone
+
+    def _moved(self, db: sqlite3.Connection, parent: str) -> dict[str, int]:
+        summed = "SELECT kind, SUM(amount) AS sum FROM effect WHERE parent = ? GROUP BY kind"
+        return {row["kind"]: row["sum"] for row in db.execute(summed, (parent,))}
 
     def _decide(self, db: sqlite3.Connection, waiting: Row, *, approve: bool) -> Row:
         state, error = ("succeeded", None) if approve else ("failed", "authentication")
@@ -170,6 +201,8 @@ class Bank:
                 (self._now(), key, of["reference"], kind, of["amount"], of["currency"], of["ref"],
                  of["parent"] or of["ref"]),
             )  # fmt: skip
+        if "capture" in kinds and of["means"] == "tok_dispute":
+            dispute(db, of, of["amount"], self._now())
 
     def _look(self, db: sqlite3.Connection, column: str, value: str) -> Row | None:
         looked = f"UPDATE object SET looks = looks + 1 WHERE {column} = ? RETURNING *"  # noqa: S608  # two names of ours

@@ -9,10 +9,10 @@ import msgspec
 
 from corekit.contracts.payments import (
     Capabilities,
+    DisputingProvider,
     Evidence,
     Headers,
     NextAction,
-    Provider,
     ProviderCall,
     ProviderEvent,
     RedirectUrl,
@@ -24,7 +24,8 @@ from corekit.contracts.payments.providers import EvidenceSource
 from corekit.settings import Secret
 from corekit.values import Clock, Money
 from corekit_payments.sandbox.bank import Bank
-from corekit_payments.sandbox.journal import Journal, Row
+from corekit_payments.sandbox.court import Row, Verdict
+from corekit_payments.sandbox.journal import Journal
 from corekit_payments.sandbox.notices import Signed, disturbed, read, signed
 from corekit_payments.signing import TOLERANCE
 from corekit_payments.upi import links, vpa
@@ -33,9 +34,11 @@ CAPABILITIES = Capabilities(
     methods=frozenset({"token", "upi_intent", "upi_qr"}),
     currencies=frozenset({"INR", "USD", "EUR", "GBP", "JPY"}),
     multicapture=True,
+    disputes=True,
     collects_for_users=True,
     lookup_settles_after=timedelta(minutes=1),
 )
+_TO_ANSWER = timedelta(days=7)
 # No bank has this handle, so that nobody is paid.
 NOBODY = links.Link(payee=vpa.parse("sandbox@corekittest"), name="corekit sandbox", mcc=links.PERSON)
 
@@ -43,7 +46,7 @@ NOBODY = links.Link(payee=vpa.parse("sandbox@corekittest"), name="corekit sandbo
 NOWHERE = "https://sandbox.invalid"
 
 
-class Sandbox(Provider):
+class Sandbox(DisputingProvider):
     """One instance; `capabilities` may deny what it can, to see what others cannot. Its links pay `payee`.
 
     Its notices say that they are `live` where the whole plugin is, and are signed with the first of `secrets`, or with
@@ -107,6 +110,18 @@ class Sandbox(Provider):
         """Be the payer who approves or refuses (3DS, a UPI app)."""
         return self._shown(await asyncio.to_thread(self._bank.decide, ref, approve=approve), "fetched")
 
+    async def disputes(self, ref: str) -> Sequence[Evidence]:
+        """List the disputes of what was taken."""
+        return [self._shown(row, "fetched") for row in await asyncio.to_thread(self._bank.disputes, ref)]
+
+    async def dispute(self, ref: str) -> Evidence:
+        """Be the payer who asks their bank for all of it back."""
+        return self._shown(await asyncio.to_thread(self._bank.dispute, ref), "fetched")
+
+    async def judge(self, ref: str, verdict: Verdict) -> Evidence:
+        """Be the bank that decides a dispute."""
+        return self._shown(await asyncio.to_thread(self._bank.judge, ref, verdict), "fetched")
+
     async def list_since(self, cursor: str) -> AsyncIterator[Evidence]:
         """List objects after the number of one."""
         for row in await asyncio.to_thread(self._bank.since, int(cursor or 0)):
@@ -157,13 +172,16 @@ class Sandbox(Provider):
         money = Money(row["amount"], row["currency"])
         done = row["state"] == "succeeded"
         taken = done and (row["kind"] == "capture" or (row["kind"] == "authorize" and row["automatic"]))
+        disputed, at = row["kind"] == "dispute", datetime.fromisoformat(row["at"])
         fields: dict[str, Any] = {"state": row["state"], "error_class": row["error"], "provider_ref": row["ref"]}
         return Evidence(
             source=source,
-            occurred_at=datetime.fromisoformat(row["at"]),
+            occurred_at=at,
             amount=money,
             captured=money if taken else None,
             refunded=money if done and row["kind"] == "refund" else None,
+            stage=(row["means"] or None) if disputed else None,
+            expires_at=at + _TO_ANSWER if disputed and row["means"] == "opened" else None,
             next_action=self._action(row, money) if row["state"] == "requires_action" else None,
             raw={"id": row["ref"], "kind": row["kind"], "status": row["state"]},
             **fields,
