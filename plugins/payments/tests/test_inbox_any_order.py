@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from corekit.contracts.payments import Evidence, Payments
 from corekit.values import parse_id
+from corekit_payments.disputes import Disputes
 from corekit_payments.inbox import Processing
 from corekit_payments.inbox.taking import NoticeKey
 from corekit_payments.ledger import LedgerTransactionRow, PostingRow, broken
@@ -107,7 +108,9 @@ class Run:
         if chosen:
             await self.office.deliver(*chosen)
         plugin: Any = next(one for one in self.counter.kit.plugins if one.name == "payments")
-        plugin.processing = Processing(self.providers(late=not everything), timedelta(minutes=10))
+        plugin.processing = Processing(
+            self.providers(late=not everything), timedelta(minutes=10), self.counter.kit.get(Disputes).learn
+        )
         keys = [NoticeKey(row.provider, row.event_id) for row in await self.office.rows() if row.state == "received"]
         work = keys + self.dice.choices(keys, k=self.dice.randrange(3)) if keys else []
         self.dice.shuffle(work)  # a job may run twice, too

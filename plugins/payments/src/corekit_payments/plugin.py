@@ -72,9 +72,10 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
             kit.provide(Requests, requests)
             kit.provide(Providers, providers)
             kit.provide(Checkout, Checkout(kit, requests, providers, rules, self.settings.upi.payee_name))
-            self.processing = Processing(providers, timedelta(seconds=self.settings.webhook.park))
-            kit.provide(Inbox, Inbox(kit, providers, self.process_webhook, live=self.settings.live))
             kit.provide(Disputes, disputes := Disputes(holding))
+            park = timedelta(seconds=self.settings.webhook.park)
+            self.processing = Processing(providers, park, disputes.learn)
+            kit.provide(Inbox, Inbox(kit, providers, self.process_webhook, live=self.settings.live))
             kit.provide(Desk, Desk(holding, providers, disputes, self.settings.provider_timeout))
             if self.settings.sweep:
                 await stack.enter_async_context(Sweeper(kit, holding, driver).running())

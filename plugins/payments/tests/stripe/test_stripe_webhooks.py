@@ -8,10 +8,8 @@ import stripe
 from post_office import PostOffice
 from stripe_stand_in import KEY, StandIn
 
-from corekit.contracts.payments import Evidence, ProviderSettings
+from corekit.contracts.payments import ProviderSettings
 from corekit.settings import Secret
-from corekit_payments import PaymentsPlugin
-from corekit_payments.inbox import Processing
 from corekit_payments.inbox.rows import WebhookInboxRow
 from corekit_payments.models import OperationRow, ReconciliationItemRow
 
@@ -168,24 +166,27 @@ async def test_live_is_another_mode(account: Account) -> None:
 
 
 async def test_a_dispute_is_its_own_evidence(account: Account) -> None:
-    """There is nothing to fetch: whoever keeps disputes hears what the notice says, once it knows the payment."""
-    await account.pay()
-    heard: list[tuple[str, str, Evidence]] = []
+    """There is nothing to fetch: the notices say how it stands, in whatever order they come."""
+    made = await account.pay()
 
-    async def learn(provider: str, of: str, evidence: Evidence) -> object:
-        heard.append((provider, of, evidence))
-        return None if len(heard) == 1 else "done"
+    def dispute(status: str) -> dict[str, Any]:
+        return {"id": "dp_1", "object": "dispute", "status": status, "amount": 1000, "currency": "eur",
+                "payment_intent": account.intent()["id"], "evidence_details": {"due_by": 1893542400}}  # fmt: skip
 
-    (plugin,) = (one for one in account.counter.kit.plugins if isinstance(one, PaymentsPlugin))
-    known: Any = plugin.processing
-    plugin.processing = Processing(known._providers, known._park, learn)
-    dispute = {"id": "dp_1", "object": "dispute", "status": "needs_response", "amount": 1000, "currency": "eur",
-               "payment_intent": account.intent()["id"], "evidence_details": {"due_by": 1893542400}}  # fmt: skip
+    assert await account.hear("charge.dispute.created", dispute("needs_response")) == ["applied"]
+    shown = await account.shown(made["id"])
+    assert (shown["dispute_status"], shown["status"], shown["totals"]["disputed"]) == ("opened", "succeeded", 1000)
+    assert await account.hear("charge.dispute.closed", dispute("lost")) == ["applied"] * 2
+    assert await account.hear("charge.dispute.updated", dispute("under_review")) == ["applied"] * 3
+    assert (await account.shown(made["id"]))["dispute_status"] == "lost"
+
+
+async def test_a_dispute_waits_for_its_payment(account: Account) -> None:
+    dispute = {"id": "dp_2", "object": "dispute", "status": "needs_response", "amount": 1000, "currency": "eur",
+               "payment_intent": "pi_nobody", "evidence_details": None}  # fmt: skip
     assert await account.hear("charge.dispute.created", dispute) == ["parked"]
-    assert await account.office.work() == ["applied"]
-    (_, (provider, of, evidence)) = heard
-    assert (provider, of, evidence.provider_ref) == ("cards", account.intent()["id"], "dp_1")
-    assert (evidence.source, evidence.state, evidence.stage) == ("event", "pending", "opened")
+    account.counter.kit.clock.move(600)
+    assert await account.office.work() == ["unmatched"]
 
 
 async def test_an_instance_that_is_not_enabled_has_no_webhook(open_counter: Any, stand_in: StandIn) -> None:

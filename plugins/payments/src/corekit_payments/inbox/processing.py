@@ -52,7 +52,7 @@ class Processing:
     `learn` is who hears of what cannot be fetched: disputes.
     """
 
-    def __init__(self, providers: Providers, park: timedelta, learn: Learn | None = None) -> None:
+    def __init__(self, providers: Providers, park: timedelta, learn: Learn) -> None:
         self._providers = providers
         self._park = park
         self._learn = learn
@@ -83,7 +83,7 @@ class Processing:
     async def _work(self, caller: Caller, provider: Provider, notice: Notice) -> None:
         evidence, of = notice.event.evidence, notice.event.provider_ref
         if evidence is not None:
-            if self._learn is None or of is None or await self._learn(provider.name, of, evidence) is None:
+            if of is None or await self._learn(provider.name, of, evidence) is None:
                 await self._unknown(caller, provider, notice)
             else:
                 await _note(caller, notice, "applied", None)
