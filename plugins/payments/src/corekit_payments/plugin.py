@@ -1,6 +1,6 @@
 """The plugin `payments`."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -13,11 +13,12 @@ from corekit.errors import ConfigError
 from corekit.hooks import implements
 from corekit.jobs import schedule
 from corekit.plugin import Plugin
-from corekit.watch import get_logger
+from corekit.watch import Check, get_logger
 from corekit_payments.driving import Driver
 from corekit_payments.hints import PaymentHints
 from corekit_payments.holding import Holding
 from corekit_payments.inbox import Inbox, Processing, WebhookJobs
+from corekit_payments.inbox.jobs import demand_flowing
 from corekit_payments.ledger import broken
 from corekit_payments.live import PRODUCTION, demand_live_on_purpose
 from corekit_payments.models import PURPOSE
@@ -81,6 +82,15 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
         """Hold payments, operations and the ledger against each other; what does not agree is an error in the log."""
         for name, rows in (await broken(ctx)).items():
             get_logger("corekit.payments").error("payments_ledger_broken", reason=name, count=len(rows))
+
+    def health(self) -> Iterable[Check]:
+        """Say that payments are degraded where what providers tell is not worked on."""
+
+        async def flowing() -> None:
+            if self._kit is not None:
+                await demand_flowing(self._kit.caller().system(PURPOSE))
+
+        yield Check("payments_webhooks", flowing, required=False)
 
     def routes(self) -> Sequence[Any]:
         """Return what is under `/payments/v1`."""
