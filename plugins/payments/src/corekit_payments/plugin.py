@@ -70,6 +70,15 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
                 await stack.enter_async_context(Sweeper(kit, holding, driver).running())
             yield
 
+    def health(self) -> Iterable[Check]:
+        """Say that payments are degraded where what providers tell is not worked on."""
+
+        async def flowing() -> None:
+            if self._kit is not None:
+                await demand_flowing(self._kit.caller().system(PURPOSE))
+
+        yield Check("payments_webhooks", flowing, required=False)
+
     @classmethod
     def commands(cls) -> Sequence[Any]:
         """Return `corekit payments …`."""
@@ -82,15 +91,6 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
         """Hold payments, operations and the ledger against each other; what does not agree is an error in the log."""
         for name, rows in (await broken(ctx)).items():
             get_logger("corekit.payments").error("payments_ledger_broken", reason=name, count=len(rows))
-
-    def health(self) -> Iterable[Check]:
-        """Say that payments are degraded where what providers tell is not worked on."""
-
-        async def flowing() -> None:
-            if self._kit is not None:
-                await demand_flowing(self._kit.caller().system(PURPOSE))
-
-        yield Check("payments_webhooks", flowing, required=False)
 
     def routes(self) -> Sequence[Any]:
         """Return what is under `/payments/v1`."""

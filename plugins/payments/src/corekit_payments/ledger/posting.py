@@ -22,14 +22,14 @@ _ACCOUNTS = UUID("5d0e2d5c-6f5e-5f0c-9f0e-6c1f3f1f7a10")  # the name space of ac
 PAIRS: Mapping[str, tuple[str, str]] = {
     "capture": ("clearing", "payable"),
     "fee": ("payable", "clearing"),
+    "unmatched": ("clearing", "suspense"),
+    "unmatched_refund": ("suspense", "clearing"),
     "refund_created": ("payable", "refunds"),
     "refund_done": ("refunds", "clearing"),
     "refund_failed": ("refunds", "payable"),
     "refund_late": ("payable", "clearing"),
     "surplus": ("clearing", "suspense"),
     "surplus_refund": ("suspense", "clearing"),
-    "unmatched": ("clearing", "suspense"),
-    "unmatched_refund": ("suspense", "clearing"),
 }
 _KINDS: Mapping[str, AccountKind] = {
     "clearing": "asset",
