@@ -94,6 +94,38 @@ def sandbox() -> None:
 
 
 @sandbox.command()
+@click.option("--to", help="Send them to the server at this address, as http://127.0.0.1:8000.")
+@click.option("--after", type=click.IntRange(0), default=0, help="Leave out so many, the oldest.")
+@click.option("--copies", type=click.IntRange(1, 100), default=1, show_default=True, help="Each so often.")
+@click.option("--seed", type=int, help="In an order of chance, the same for the same number.")
+@click.option("--instance", default="sandbox", show_default=True, help="The name below [payments.providers].")
+@configuration
+def notices(
+    *,
+    to: str | None,
+    after: int,
+    copies: int,
+    seed: int | None,
+    instance: str,
+    path: Path | None,
+    env: str | None,
+    database: str | None,
+    data_dir: Path | None,
+) -> None:
+    """Sign what the sandbox has to tell, and print it or send it: headers and body, a line of JSON for each notice."""
+    kit = Corekit.load(load(path, env, database, data_dir))
+    settings = kit.config.table("payments", PaymentsSettings)
+    journal = _journal(kit, instance)
+    secrets = settings.providers[instance].webhook_secrets
+    provider = Sandbox(instance, journal, SystemClock(), secrets=secrets, live=settings.live)
+    for headers, raw in provider.notices(after, copies=copies, seed=seed):
+        if to is not None:
+            click.echo(send(f"{to.rstrip('/')}/payments/v1/webhooks/{instance}", headers, raw))
+        else:
+            click.echo(msgspec.json.encode({"headers": headers, "body": raw.decode()}).decode())
+
+
+@sandbox.command()
 @click.option("--instance", default="sandbox", show_default=True, help="The name below [payments.providers].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one line per effect.")
 @configuration
@@ -132,38 +164,6 @@ def decide(
     except OutcomeUnknown:
         raise click.UsageError(f"nothing waits for a decision at {ref}") from None
     click.echo("decided; a server hears of it when it looks next, at once where a client asks", err=True)
-
-
-@sandbox.command()
-@click.option("--to", help="Send them to the server at this address, as http://127.0.0.1:8000.")
-@click.option("--after", type=click.IntRange(0), default=0, help="Leave out so many, the oldest.")
-@click.option("--copies", type=click.IntRange(1, 100), default=1, show_default=True, help="Each so often.")
-@click.option("--seed", type=int, help="In an order of chance, the same for the same number.")
-@click.option("--instance", default="sandbox", show_default=True, help="The name below [payments.providers].")
-@configuration
-def notices(
-    *,
-    to: str | None,
-    after: int,
-    copies: int,
-    seed: int | None,
-    instance: str,
-    path: Path | None,
-    env: str | None,
-    database: str | None,
-    data_dir: Path | None,
-) -> None:
-    """Sign what the sandbox has to tell, and print it or send it: headers and body, a line of JSON for each notice."""
-    kit = Corekit.load(load(path, env, database, data_dir))
-    settings = kit.config.table("payments", PaymentsSettings)
-    journal = _journal(kit, instance)
-    secrets = settings.providers[instance].webhook_secrets
-    provider = Sandbox(instance, journal, SystemClock(), secrets=secrets, live=settings.live)
-    for headers, raw in provider.notices(after, copies=copies, seed=seed):
-        if to is not None:
-            click.echo(send(f"{to.rstrip('/')}/payments/v1/webhooks/{instance}", headers, raw))
-        else:
-            click.echo(msgspec.json.encode({"headers": headers, "body": raw.decode()}).decode())
 
 
 @sandbox.command()

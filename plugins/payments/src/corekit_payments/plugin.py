@@ -1,6 +1,6 @@
 """The plugin `payments`."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from corekit.guard import Limits
 from corekit.hooks import implements
 from corekit.jobs import schedule
 from corekit.plugin import Plugin
-from corekit.watch import get_logger
+from corekit.watch import Check, get_logger
 from corekit_payments.checkout.checkout import Checkout
 from corekit_payments.desk import Desk
 from corekit_payments.disputes import Disputes, warn_of_deadlines
@@ -23,6 +23,7 @@ from corekit_payments.driving import Driver
 from corekit_payments.hints import PaymentHints
 from corekit_payments.holding import Holding
 from corekit_payments.inbox import Inbox, Processing, WebhookJobs
+from corekit_payments.inbox.jobs import demand_flowing
 from corekit_payments.ledger import broken
 from corekit_payments.live import PRODUCTION, demand_live_on_purpose
 from corekit_payments.models import PURPOSE
@@ -80,6 +81,15 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
             if self.settings.sweep:
                 await stack.enter_async_context(Sweeper(kit, holding, driver).running())
             yield
+
+    def health(self) -> Iterable[Check]:
+        """Say that payments are degraded where what providers tell is not worked on."""
+
+        async def flowing() -> None:
+            if self._kit is not None:
+                await demand_flowing(self._kit.caller().system(PURPOSE))
+
+        yield Check("payments_webhooks", flowing, required=False)
 
     @classmethod
     def commands(cls) -> Sequence[Any]:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import update
+from sqlalchemy import exists, select, update
 
 from corekit.context import Caller, Context
 from corekit.jobs import job, schedule
@@ -12,6 +12,15 @@ from corekit_payments.inbox.taking import NoticeKey
 from corekit_payments.models import PURPOSE
 
 _KEPT = timedelta(days=30)  # that a body may be looked at
+_SLOW = timedelta(minutes=5)  # after which a notice should have been worked on
+
+
+async def demand_flowing(caller: Caller) -> None:
+    """Raise where a notice has waited for too long: nobody works, or its provider does not answer (RuntimeError)."""
+    async with caller.begin(readonly=True) as ctx:
+        late = (WebhookInboxRow.state == "received") & (WebhookInboxRow.received_at < ctx.now() - _SLOW)
+        if await ctx.session.scalar(select(exists().where(late))):
+            raise RuntimeError("a notice has waited for more than five minutes")
 
 
 class WebhookJobs:

@@ -12,6 +12,7 @@ from corekit.context import Caller, Context
 from corekit.contracts.payments import Evidence, NotAttempted, OperationKind, OutcomeUnknown, Provider, ProviderEvent
 from corekit.jobs import Bury, Retry
 from corekit_payments.applying import apply
+from corekit_payments.books import lock
 from corekit_payments.inbox.rows import NoticeState, WebhookInboxRow
 from corekit_payments.inbox.taking import NoticeKey
 from corekit_payments.inbox.unmatched import book_unmatched
@@ -172,6 +173,7 @@ async def _apply(caller: Caller, notice: Notice, found: Found, shown: list[Evide
     async with caller.begin() as ctx:
         if not await _mark(ctx, notice, "applied", None):
             return
+        await lock(ctx, found.payment)  # before any of its operations is touched: all who work on it queue here
         for evidence in shown:
             await apply(ctx, found.id, evidence, via="webhook")
         op = OperationRow

@@ -39,6 +39,12 @@ class WebhookInboxRow(Base):
             sqlite_where=text("raw IS NOT NULL"),
             postgresql_where=text("raw IS NOT NULL"),
         ),
+        Index(
+            "ix_payments_webhook_inbox_received",
+            "received_at",
+            sqlite_where=text("state = 'received'"),
+            postgresql_where=text("state = 'received'"),
+        ),
     )
 
 

@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 phase = "expand"
 
-_KEPT = sa.text("raw IS NOT NULL")
+_INDEXES = {"raw": sa.text("raw IS NOT NULL"), "received": sa.text("state = 'received'")}
 
 
 def upgrade() -> None:
@@ -28,13 +28,14 @@ def upgrade() -> None:
         sa.Column("error", sa.Text()),
         sa.PrimaryKeyConstraint("provider", "event_id", name="pk_payments_webhook_inbox"),
     )
-    op.create_index(
-        "ix_payments_webhook_inbox_raw",
-        "payments_webhook_inbox",
-        ["received_at"],
-        sqlite_where=_KEPT,
-        postgresql_where=_KEPT,
-    )
+    for name, where in _INDEXES.items():
+        op.create_index(
+            f"ix_payments_webhook_inbox_{name}",
+            "payments_webhook_inbox",
+            ["received_at"],
+            sqlite_where=where,
+            postgresql_where=where,
+        )
 
 
 def downgrade() -> None:
