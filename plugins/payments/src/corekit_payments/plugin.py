@@ -24,6 +24,7 @@ from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
 from corekit_payments.razorpay import bring
 from corekit_payments.requesting import Requests
+from corekit_payments.returning import SurplusRefunds
 from corekit_payments.rights import PERMISSIONS
 from corekit_payments.sandbox import Journal, Sandbox, journal_of
 from corekit_payments.service import PaymentsService
@@ -66,7 +67,8 @@ class PaymentsPlugin(Plugin[PaymentsSettings]):
             kit.provide(Desk, Desk(holding, providers, disputes, self.settings.provider_timeout))
             kit.provide(Requests, Requests(service, self.settings.request_timeout))
             if self.settings.sweep:
-                await stack.enter_async_context(Sweeper(kit, holding, driver).running())
+                returns = SurplusRefunds(holding) if self.settings.refund_surplus else None
+                await stack.enter_async_context(Sweeper(kit, holding, driver, returns).running())
             yield
 
     @classmethod

@@ -18,7 +18,8 @@ class PaymentsSettings(Settings, frozen=True):
     In seconds: a call may take `provider_timeout`, its driver holds the operation for `operation_lease`, nothing is
     sent again under a key older than `key_window`, a payer may take `action_ttl` to act, and a request over HTTP waits
     `request_timeout` for what comes of it. `sweep` says whether this process looks after what is open, `live` whether
-    keys that move real money are meant.
+    keys that move real money are meant. With `refund_surplus` money that was taken and that nobody owes goes back by
+    itself; else a person decides.
 
     With `amount_source = "client"` a payment that no `price_payment` prices costs what its client says; that is the
     default in dev, elsewhere such a payment is refused. `upi` is the table `[payments.upi]`.
@@ -34,6 +35,7 @@ class PaymentsSettings(Settings, frozen=True):
     request_timeout: Seconds = 25
     sweep: bool = True
     live: bool = False
+    refund_surplus: bool = False
     upi: UpiSettings = UpiSettings()
     providers: dict[str, ProviderSettings] = msgspec.field(
         default_factory=lambda: {"sandbox": ProviderSettings(kind="sandbox")}

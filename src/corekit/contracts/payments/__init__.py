@@ -22,7 +22,7 @@ from corekit.contracts.payments.events import (
     RefundRequested,
     RefundSucceeded,
 )
-from corekit.contracts.payments.hooks import payment_providers, price_payment
+from corekit.contracts.payments.hooks import before_refund, payment_providers, price_payment
 from corekit.contracts.payments.objects import (
     CaptureMethod,
     CardMethod,
@@ -45,6 +45,7 @@ from corekit.contracts.payments.objects import (
     RedirectMethod,
     RedirectUrl,
     Refund,
+    RefundDraft,
     RefundStatus,
     ReviewReason,
     TokenMethod,
@@ -122,6 +123,7 @@ __all__ = [
     "RedirectMethod",
     "RedirectUrl",
     "Refund",
+    "RefundDraft",
     "RefundFailed",
     "RefundRequested",
     "RefundStatus",
@@ -136,6 +138,7 @@ __all__ = [
     "UpiQrMethod",
     "UseStripeSdk",
     "Verdict",
+    "before_refund",
     "payment_providers",
     "price_payment",
 ]
