@@ -11,7 +11,7 @@ from corekit.context import Context
 from corekit.contracts.payments import DisputeStage, Evidence, OperationState, PaymentStatus
 from corekit_payments.books import Books, lock_of
 from corekit_payments.capturing import capture_along
-from corekit_payments.items import open_item
+from corekit_payments.items import close_returned, open_item
 from corekit_payments.ledger import post
 from corekit_payments.models import AttemptRow, OperationRow
 from corekit_payments.settling import settle
@@ -137,7 +137,9 @@ async def _tell(books: Books, before: Change, taken: OperationRow | None) -> Non
         changes.append(Change(taken, before.via, "created", books.payment.status))
     for change in changes:
         one = change.operation
-        if one.surplus and one.state == "succeeded" != change.state:
+        if one.state == "succeeded" != change.state and one.of is not None:
+            await close_returned(books, one.of)
+        elif one.surplus and one.state == "succeeded" != change.state:
             await open_item(books, one, "surplus", one.provider_ref, books.money(one), "succeeded")
         await tell(books, change)
 

@@ -41,6 +41,17 @@ async def close_item(books: Books, operation: OperationRow, kind: str, reason: s
         item.state, item.reason, item.resolved_at = "resolved", reason, books.ctx.now()
 
 
+async def close_returned(books: Books, surplus: UUID) -> None:
+    """Resolve a surplus of which all has gone back where it came from, with the attempt that brought it."""
+    of_it = [one for one in books.operations if one.of == surplus and one.state == "succeeded"]
+    taken = books.operation(surplus)
+    if sum(one.amount for one in of_it) < taken.amount:
+        return
+    for one in books.operations:
+        if one is taken or (one.kind == "authorize" and one.attempt_id == taken.attempt_id):
+            await close_item(books, one, "surplus", "it has gone back")
+
+
 def _of(operation: OperationRow, kind: str) -> Select[ReconciliationItemRow]:
     return select(ReconciliationItemRow).where(
         ReconciliationItemRow.kind == kind,

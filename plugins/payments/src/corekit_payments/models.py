@@ -160,6 +160,12 @@ class OperationRow(Base):
             postgresql_where=text(IN_HAND),
         ),
         Index(
+            "ix_payments_operation_surplus",
+            "id",
+            sqlite_where=text("surplus = 1"),
+            postgresql_where=text("surplus"),
+        ),
+        Index(
             "ix_payments_operation_due",
             "next_check_at",
             sqlite_where=text("next_check_at IS NOT NULL"),

@@ -3,10 +3,10 @@
 from uuid import UUID
 
 from corekit.context import Context
-from corekit.contracts.payments import RefundRequested
+from corekit.contracts.payments import RefundDraft, RefundRequested, before_refund
 from corekit.errors import Invalid
 from corekit.events import emit
-from corekit.values import Money
+from corekit.values import Money, typeid
 from corekit_payments.books import Books
 from corekit_payments.errors import (
     AmountExceedsRemaining,
@@ -18,7 +18,8 @@ from corekit_payments.errors import (
 from corekit_payments.ledger import post
 from corekit_payments.models import OperationRow
 from corekit_payments.providers import Providers
-from corekit_payments.telling import common, record
+from corekit_payments.telling import Via, common, record
+from corekit_payments.transitions import OPEN
 
 
 async def begin_capture(
@@ -45,11 +46,12 @@ async def begin_capture(
 
 
 async def begin_refund(books: Books, amount: Money | None, reason: str, person: UUID) -> OperationRow:
-    """Record that captured money, or a part, is to be given back.
+    """Record that captured money, or a part, is to be given back, as far as `before_refund` lets it.
 
     Raises:
         PaymentState: nothing was captured.
         DisputeOpen, OperationOpen, AmountOutOfRange, AmountExceedsRemaining: as they say.
+        Problem: whatever an implementation of `before_refund` raises.
 
     """
     payment, held = books.payment, books.winner()
@@ -57,17 +59,50 @@ async def begin_refund(books: Books, amount: Money | None, reason: str, person: 
         raise PaymentState(payment_status=payment.status)
     if payment.dispute_status in {"opened", "under_review"}:
         raise DisputeOpen
-    left = payment.captured - payment.refunded - payment.refund_pending - payment.disputed  # lost ones: it is back
-    given = _within(books, amount, max(0, left))
-    return books.begin("refund", held.attempt_id, held.provider, given, initiator=person, reason=reason)
+    left = max(0, payment.captured - payment.refunded - payment.refund_pending - payment.disputed)  # lost: it is back
+    draft = await _drafted(books, _within(books, amount, left), reason, surplus=False)
+    given = _within(books, draft.amount, left)
+    return books.begin("refund", held.attempt_id, held.provider, given, initiator=person, reason=draft.reason)
 
 
-async def tell_refund(ctx: Context, books: Books, operation: OperationRow) -> None:
+async def begin_surplus_refund(books: Books, surplus: OperationRow, reason: str) -> OperationRow:
+    """Record that money which nobody owes is to go back where it came from: all of it that is left.
+
+    Raises:
+        DisputeOpen: its payer's bank is deciding about it.
+        OperationOpen, AmountExceedsRemaining: something is in hand, or nothing is left.
+        Problem: whatever an implementation of `before_refund` raises.
+
+    """
+    of_it = [one for one in books.operations if one.of == surplus.id]
+    if any(one.kind == "dispute" and one.state in OPEN for one in of_it):
+        raise DisputeOpen
+    left = max(0, surplus.amount - sum(one.amount for one in of_it if one.state not in {"failed", "canceled"}))
+    draft = await _drafted(books, _within(books, None, left), reason, surplus=True)
+    given = _within(books, draft.amount, left)
+    made = books.begin(
+        "refund", surplus.attempt_id, surplus.provider, given, surplus=True, initiator=surplus.initiator,
+        reason=draft.reason,
+    )  # fmt: skip
+    made.of = surplus.id
+    return made
+
+
+async def _drafted(books: Books, minor: int, reason: str, *, surplus: bool) -> RefundDraft:
+    """Ask the hooks; what they make of it is checked like what was asked for."""
+    ctx, payment = books.ctx, books.payment
+    asked = RefundDraft(
+        payment=typeid("pay", payment.id), amount=Money(minor, payment.currency), reason=reason, surplus=surplus
+    )
+    return await ctx.kit.hooks.pipe(before_refund, asked, ctx)
+
+
+async def tell_refund(ctx: Context, books: Books, operation: OperationRow, via: Via = "request") -> None:
     """Tell that money is to be given back, and keep the promise in the ledger."""
     await ctx.session.flush()
     await post(books, operation, None)
     await emit(ctx, RefundRequested(**common(books), amount=books.money(operation), operation=operation.id))
-    await record(books, "refund.created", operation, "request", books.payment.status)
+    await record(books, "refund.created", operation, via, books.payment.status)
 
 
 def _within(books: Books, amount: Money | None, left: int) -> int:

@@ -30,6 +30,7 @@ from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
 from corekit_payments.razorpay import bring
 from corekit_payments.requesting import Requests
+from corekit_payments.returning import SurplusRefunds
 from corekit_payments.rights import PERMISSIONS
 from corekit_payments.sandbox import NOWHERE, Journal, Sandbox, journal_of
 from corekit_payments.service import PaymentsService
@@ -79,7 +80,8 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
             kit.provide(Inbox, Inbox(kit, providers, self.process_webhook, live=self.settings.live))
             kit.provide(Desk, Desk(holding, providers, disputes, self.settings.provider_timeout))
             if self.settings.sweep:
-                await stack.enter_async_context(Sweeper(kit, holding, driver).running())
+                returns = SurplusRefunds(holding) if self.settings.refund_surplus else None
+                await stack.enter_async_context(Sweeper(kit, holding, driver, returns).running())
             yield
 
     def health(self) -> Iterable[Check]:

@@ -32,8 +32,8 @@ class PaymentsSettings(Settings, frozen=True):
     In seconds: a call may take `provider_timeout`, its driver holds the operation for `operation_lease`, nothing is
     sent again under a key older than `key_window`, a payer may take `action_ttl` to act, and a request over HTTP waits
     `request_timeout` for what comes of it. `sweep` says whether this process looks after what is open, `live` whether
-    keys that move real money are meant. Links to the checkout page begin with `external_url`, where clients reach this
-    server.
+    keys that move real money are meant. With `refund_surplus` money that was taken and that nobody owes goes back by
+    itself; else a person decides. Links to the checkout page begin with `external_url`, where clients reach this server.
 
     With `amount_source = "client"` a payment that no `price_payment` prices costs what its client says; that is the
     default in dev, elsewhere such a payment is refused. `upi` and `webhook` are the tables `[payments.upi]`
@@ -51,6 +51,7 @@ class PaymentsSettings(Settings, frozen=True):
     sweep: bool = True
     live: bool = False
     external_url: str = "http://localhost:8000"
+    refund_surplus: bool = False
     upi: UpiSettings = UpiSettings()
     webhook: WebhookSettings = WebhookSettings()
     providers: dict[str, ProviderSettings] = msgspec.field(

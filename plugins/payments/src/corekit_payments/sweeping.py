@@ -9,6 +9,7 @@ from corekit.context import Kit
 from corekit.watch import get_logger
 from corekit_payments.driving import Driver
 from corekit_payments.holding import Holding
+from corekit_payments.returning import SurplusRefunds
 
 _AT_ONCE = 32  # operations that one process drives
 _POLL = 1.0  # seconds
@@ -18,10 +19,11 @@ _REST = 0.1  # seconds between two sweeps: any plugin's commit wakes, and few ar
 class Sweeper:
     """One loop per process: woken by commits, otherwise by a poll."""
 
-    def __init__(self, kit: Kit, holding: Holding, driver: Driver) -> None:
+    def __init__(self, kit: Kit, holding: Holding, driver: Driver, returns: SurplusRefunds | None = None) -> None:
         self._kit = kit
         self._holding = holding
         self._driver = driver
+        self._returns = returns
         self._woken = asyncio.Event()
 
     @asynccontextmanager
@@ -38,6 +40,8 @@ class Sweeper:
 
     async def sweep(self) -> int:
         """Begin to drive what is due, as much as there is room for; return how many that are."""
+        if self._returns is not None:
+            await self._returns.sweep()
         room = _AT_ONCE - self._driver.running
         if room <= 0:
             return 0

@@ -167,7 +167,7 @@ def _actions(books: Books, change: Change) -> Iterator[str]:
             yield action
         if change.late:
             yield "operation.late"
-        if operation.surplus and operation.state == "succeeded":
+        if operation.surplus and operation.state == "succeeded" and operation.of is None:
             yield "operation.surplus"
     if books.payment.status == "canceled" != change.status:
         yield "payment.canceled"

@@ -22,7 +22,7 @@ from corekit.contracts.payments.events import (
     RefundRequested,
     RefundSucceeded,
 )
-from corekit.contracts.payments.hooks import payment_providers, price_payment
+from corekit.contracts.payments.hooks import before_refund, payment_providers, price_payment
 from corekit.contracts.payments.objects import (
     CaptureMethod,
     CardMethod,
@@ -46,6 +46,7 @@ from corekit.contracts.payments.objects import (
     RedirectMethod,
     RedirectUrl,
     Refund,
+    RefundDraft,
     RefundStatus,
     ReviewReason,
     TokenMethod,
@@ -124,6 +125,7 @@ __all__ = [
     "RedirectMethod",
     "RedirectUrl",
     "Refund",
+    "RefundDraft",
     "RefundFailed",
     "RefundRequested",
     "RefundStatus",
@@ -138,6 +140,7 @@ __all__ = [
     "UpiQrMethod",
     "UseStripeSdk",
     "Verdict",
+    "before_refund",
     "payment_providers",
     "price_payment",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from corekit.context import Context
-from corekit.contracts.payments.objects import NewPayment
+from corekit.contracts.payments.objects import NewPayment, RefundDraft
 from corekit.contracts.payments.providers import Provider, ProviderSettings
 from corekit.hooks import hookspec
 from corekit.values import Money
@@ -14,6 +14,15 @@ async def price_payment(new: NewPayment, ctx: Context) -> Money | None:
     """Say what is to be paid for this `merchant_reference`; another amount than the client's refuses the payment.
 
     Runs with the rights of the purpose `payments`: name the tenant and the person in what you query.
+    """
+
+
+@hookspec
+async def before_refund(draft: RefundDraft, ctx: Context) -> RefundDraft | None:
+    """Change how much of captured money is given back and why, or refuse it by raising a `Problem`.
+
+    Runs with the rights of the purpose `payments`, under the payment's lock, with an amount that can be given back;
+    another one is checked likewise. `ctx.on_behalf_of` is who asks: nobody where a surplus goes back by itself.
     """
 
 

@@ -206,6 +206,15 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class RefundDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund before it is recorded; where `surplus`, the money is not the payment's, and goes back by itself."""
+
+    payment: str
+    amount: Money
+    reason: str
+    surplus: bool = False
+
+
 class PaymentMethod(msgspec.Struct, frozen=True, kw_only=True):
     """A method that can be used now: its `type`, the instance that offers it, and what it takes of one currency."""
 
