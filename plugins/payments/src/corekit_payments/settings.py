@@ -33,7 +33,7 @@ class PaymentsSettings(Settings, frozen=True):
     sent again under a key older than `key_window`, a payer may take `action_ttl` to act, and a request over HTTP waits
     `request_timeout` for what comes of it. `sweep` says whether this process looks after what is open, `live` whether
     keys that move real money are meant. With `refund_surplus` money that was taken and that nobody owes goes back by
-    itself; else a person decides. Links to the checkout page begin with `external_url`, where clients reach this server.
+    itself; else a person decides. Links to the checkout page begin with `external_url`, where clients reach us.
 
     With `amount_source = "client"` a payment that no `price_payment` prices costs what its client says; that is the
     default in dev, elsewhere such a payment is refused. `upi` and `webhook` are the tables `[payments.upi]`
