@@ -1,5 +1,6 @@
 """Routes that may be repeated: the guard that reads the key, and what stores a reply before it is sent."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.params import BodyKwarg, SkipValidation
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from corekit.errors import Problem
+from corekit.errors import Invalid, Problem
 from corekit.guard.idempotency import (
     Claim,
     Idempotency,
@@ -82,6 +83,11 @@ async def _body(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> b
     """Write what the handler will be given as JSON with sorted keys; what is no JSON stays as it came.
 
     Two bodies that mean the same to the handler are the same, whatever their order, spaces and left-out defaults.
+
+    Raises:
+        Invalid: the handler would take a value of another type for what it means, `"1e3"` for 1000: where something is
+            done once and for all, nothing is guessed.
+
     """
     data = handler.parsed_fn_signature.parameters.get("data")
     marked = getattr(data, "kwarg_definition", None)
@@ -91,7 +97,7 @@ async def _body(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> b
     try:
         plain = await request.json()
         given = msgspec.convert(plain, data.annotation, strict=False, str_keys=True, dec_hook=decode)
-        return msgspec.json.encode(given, order="sorted", enc_hook=encode)
+        canonical = msgspec.json.encode(given, order="sorted", enc_hook=encode)
     except (
         SerializationException,
         msgspec.MsgspecError,
@@ -100,6 +106,13 @@ async def _body(request: Request[Any, Any, Any], handler: BaseRouteHandler) -> b
         RecursionError,
     ):  # the handler's turn is next
         return await request.body()
+    try:
+        msgspec.convert(plain, data.annotation, str_keys=True, dec_hook=decode)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `$")
+        parts = re.split(r"[.\[\]]+", place.rstrip("`"))
+        raise Invalid(reason, pointer="".join(f"/{part}" for part in parts if part)) from None
+    return canonical
 
 
 class StoredReplies(ASGIMiddleware):

@@ -82,12 +82,21 @@ async def test_bodies_that_mean_the_same_are_the_same(http: httpx.AsyncClient, k
     bodies = [
         b'{"item":"tea","notes":{"a":"1","b":"2"}}',
         b'{ "notes": {"b": "2", "a": "1"}, "count": 1, "item": "tea" }',
-        b'{"item":"\\u0074ea","count":"1","notes":{"a":"1","b":"2"}}',  # Litestar reads numbers in texts
+        b'{"item":"\\u0074ea","count":1,"notes":{"a":"1","b":"2"}}',
     ]
     headers = {"Idempotency-Key": "one", "Content-Type": "application/json"}
     answers = [await http.post(SALES, content=body, headers=headers) for body in bodies]
     assert len({answer.content for answer in answers}) == 1
     assert await effects(kit) == 1
+
+
+@pytest.mark.parametrize("count", ["1", "1e3", "true", 1.5])
+async def test_no_value_is_guessed_from_another_type(http: httpx.AsyncClient, kit: Corekit, count: object) -> None:
+    """Red when the body is read as leniently as Litestar does, which takes "1e3" for 1000."""
+    answer = await http.post(SALES, json=TEA | {"count": count}, headers={"Idempotency-Key": "one"})
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/count")
+    assert await effects(kit) == 0
+    assert (await http.post(SALES, json=TEA, headers={"Idempotency-Key": "one"})).status_code == 201
 
 
 async def test_a_key_is_its_principals_own(http: httpx.AsyncClient, kit: Corekit) -> None:
