@@ -22,7 +22,7 @@ from corekit.contracts.payments.events import (
     RefundRequested,
     RefundSucceeded,
 )
-from corekit.contracts.payments.hooks import before_refund, payment_providers, price_payment
+from corekit.contracts.payments.hooks import before_refund, ledger_postings, payment_providers, price_payment
 from corekit.contracts.payments.objects import (
     CaptureMethod,
     CardMethod,
@@ -42,6 +42,7 @@ from corekit.contracts.payments.objects import (
     PaymentMethod,
     PaymentQuery,
     PaymentStatus,
+    Posting,
     RedirectMethod,
     RedirectUrl,
     Refund,
@@ -116,6 +117,7 @@ __all__ = [
     "PaymentStatus",
     "PaymentSucceededLate",
     "Payments",
+    "Posting",
     "Provider",
     "ProviderCall",
     "ProviderEvent",
@@ -139,6 +141,7 @@ __all__ = [
     "UseStripeSdk",
     "Verdict",
     "before_refund",
+    "ledger_postings",
     "payment_providers",
     "price_payment",
 ]

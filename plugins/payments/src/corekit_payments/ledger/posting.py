@@ -1,15 +1,16 @@
 """What is posted when an operation moves money: a table of pairs, and the one function that writes them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
 from sqlalchemy.dialects import postgresql, sqlite
 
-from corekit.contracts.payments import OperationState
-from corekit.values import typeid, uuid7
+from corekit.contracts.payments import OperationState, Posting
+from corekit.values import Money, typeid, uuid7
 from corekit_payments.books import Books
-from corekit_payments.ledger.rows import AccountKind, LedgerAccountRow, LedgerTransactionRow, PostingRow
+from corekit_payments.ledger.charting import asked, kind_of
+from corekit_payments.ledger.rows import LedgerAccountRow, LedgerTransactionRow, PostingRow
 from corekit_payments.models import OperationRow
 from corekit_payments.transitions import LATE
 
@@ -34,19 +35,13 @@ PAIRS: Mapping[str, tuple[str, str]] = {
     "surplus_lost": ("suspense", "disputes"),
     "surplus_lost_late": ("suspense", "clearing"),
 }
-_KINDS: Mapping[str, AccountKind] = {
-    "clearing": "asset",
-    "payable": "liability",
-    "refunds": "liability",
-    "suspense": "liability",
-    "disputes": "asset",
-}
 
 
 async def post(books: Books, op: OperationRow, before: OperationState | None) -> None:
     """Post what the change of an operation has moved, under its payment's lock; `before` is None for a new one."""
     for kind in _happenings(op, before):
-        await _write(books, op, kind, op.fee if kind == "fee" and op.fee else op.amount)
+        ours = _ours(books, op, kind)
+        await _write(books, op, kind, await asked(books, op, kind) or [ours])
 
 
 def _happenings(op: OperationRow, before: OperationState | None) -> Iterator[str]:
@@ -91,34 +86,44 @@ def _of_dispute(op: OperationRow, before: OperationState | None) -> Iterator[str
         yield "dispute_won"
 
 
-async def _write(books: Books, op: OperationRow, kind: str, amount: int) -> None:
+def _ours(books: Books, op: OperationRow, kind: str) -> Posting:
+    codes = {"clearing": f"clearing:{op.provider}", "payable": _payable(books)}
+    debit, credit = [codes.get(name, name) for name in PAIRS[kind]]
+    amount = op.fee if kind == "fee" and op.fee else op.amount
+    return Posting(debit=debit, credit=credit, amount=Money(amount, books.payment.currency))
+
+
+async def _write(books: Books, op: OperationRow, kind: str, pairs: Sequence[Posting]) -> None:
     ctx, payment = books.ctx, books.payment
-    payee = "merchant" if payment.payee is None else typeid("usr", payment.payee)
-    codes = {"clearing": f"clearing:{op.provider}", "payable": f"payable:{payee}"}
-    debit, credit = [
-        await _account(books, codes.get(name, name), _KINDS.get(name, "liability")) for name in PAIRS[kind]
-    ]
     tx = LedgerTransactionRow(
         id=uuid7(), tenant=payment.tenant, source=f"op:{typeid('pop', op.id)}", kind=kind, operation_id=op.id,
         created_at=ctx.now(),
     )  # fmt: skip
+    rows = [
+        PostingRow(
+            tx=tx.id, n=n, tenant=payment.tenant, debit=await _account(books, one.debit),
+            credit=await _account(books, one.credit), amount=one.amount.minor, currency=payment.currency,
+        )
+        for n, one in enumerate(pairs, 1)
+    ]  # fmt: skip
     ctx.session.add(tx)
     await ctx.session.flush()
-    pair = PostingRow(
-        tx=tx.id, n=1, tenant=payment.tenant, debit=debit, credit=credit, amount=amount, currency=payment.currency
-    )
-    ctx.session.add(pair)
+    ctx.session.add_all(rows)
 
 
-async def _account(books: Books, code: str, kind: AccountKind) -> UUID:
+def _payable(books: Books) -> str:
+    return "payable:merchant" if books.payment.payee is None else f"payable:{typeid('usr', books.payment.payee)}"
+
+
+async def _account(books: Books, code: str) -> UUID:
     """Return the account of a code, made when it is first needed; two who make it at once make the same."""
     tenant, currency = books.payment.tenant, books.payment.currency
     id_ = uuid5(_ACCOUNTS, f"{tenant or ''}/{code}/{currency}")
     known: set[Any] = books.ctx.session.info.setdefault("payments_accounts", set())
     if id_ not in known:
         insert = postgresql.insert if books.ctx.kit.database.dialect == "postgresql" else sqlite.insert
-        values = {"id": id_, "tenant": tenant, "code": code, "currency": currency, "kind": kind}
-        owner = books.payment.payee if code.startswith("payable:") else None
+        values = {"id": id_, "tenant": tenant, "code": code, "currency": currency, "kind": kind_of(code)}
+        owner = books.payment.payee if code == _payable(books) else None
         made = (
             insert(LedgerAccountRow).values(owner=owner, created_at=books.ctx.now(), **values).on_conflict_do_nothing()
         )
