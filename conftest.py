@@ -2,17 +2,22 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
+from corekit import Corekit, Plugin
 from corekit.data import DatabaseSettings
 from corekit.testing import FakeClock, NatsServer, PostgresServer, ValkeyServer, free_port
 
 OPENID = Path(__file__).parent / "plugins/auth/tests/social/openid"
+Plugins = tuple[type[Plugin[Any]], ...]
 DATABASES = os.environ.get("COREKIT_TEST_DATABASES", "sqlite,postgresql").split(",")
 
 
@@ -78,13 +83,72 @@ def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def migrated() -> Plugins | None:
+    """Name the plugins whose schema a new database has already, beside the core's; None leaves it empty."""
+    return ()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Plugins], Path]:
+    """Give an SQLite file with the schema of some plugins, of which tests get copies: each needs not be migrated."""
+    made: dict[Plugins, Path] = {}
+
+    def make(plugins: Plugins) -> Path:
+        if plugins not in made:
+            folder = tmp_path_factory.mktemp("migrated")
+            asyncio.run(_migrate(plugins, DatabaseSettings(url=f"sqlite:///{folder / 'test.db'}"), folder))
+            made[plugins] = folder / "test.db"
+        return made[plugins]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def migrated_database(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Plugins], str]]:
+    """Give the name of a PostgreSQL database with the schema of some plugins, of which tests get copies."""
+    made: dict[Plugins, str] = {}
+    with ExitStack() as stack:
+
+        def make(plugins: Plugins) -> str:
+            if plugins not in made:
+                url = stack.enter_context(postgres.database())
+                settings = asyncio.run(postgres.settings(url))
+                asyncio.run(_migrate(plugins, settings, tmp_path_factory.mktemp("migrated")))
+                made[plugins] = str(make_url(url).database)
+            return made[plugins]
+
+        yield make
+
+
+async def _migrate(plugins: Plugins, database: DatabaseSettings, folder: Path) -> None:
+    kit = Corekit([plugin() for plugin in plugins], database=database, data_dir=folder)
+    kit.load_keyring()
+    async with kit.database:
+        await kit.schema.up()
+
+
+@pytest.fixture
+def sqlite_url(migrated_file: Callable[[Plugins], Path], migrated: Plugins | None, tmp_path: Path) -> str:
+    """Make an SQLite file with the schema that `migrated` names, for what does not depend on the database."""
+    if migrated is not None:
+        shutil.copy(migrated_file(migrated), tmp_path / "test.db")
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
 @pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Make an empty database, once per engine."""
+def database_url(request: pytest.FixtureRequest, migrated: Plugins | None) -> Iterator[str]:
+    """Make a database with the schema that `migrated` names, once per engine."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'test.db'}"
-        return
-    yield request.getfixturevalue("postgres_url")
+        yield request.getfixturevalue("sqlite_url")
+    elif migrated is None:
+        yield request.getfixturevalue("postgres_url")
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        with server.database(request.getfixturevalue("migrated_database")(migrated)) as url:
+            yield url
 
 
 @pytest.fixture

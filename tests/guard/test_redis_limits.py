@@ -108,7 +108,7 @@ async def test_a_silent_server_costs_a_moment_and_is_found_again(kit: Corekit, l
         with pytest.raises(Unavailable):
             await verb(ACCOUNT, "a")
     await limits.refund(ACCOUNT, "a")
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 8  # one after the other they would take longer
     assert (await kit.health.ready())[0]
     assert (await kit.health.states())["redis"] == "degraded"
     door.mode = "pass"

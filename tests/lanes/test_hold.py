@@ -113,7 +113,7 @@ async def test_tasks_and_threads_take_turns_in_the_order_they_came() -> None:
     slot.release()
     await asyncio.gather(first, other, last)
     assert order == ["first", "thread", "last"]
-    async with asyncio.timeout(1), slot:
+    async with asyncio.timeout(10), slot:
         pass
 
 
@@ -129,5 +129,5 @@ async def test_a_task_that_is_cancelled_as_it_gets_the_slot_passes_it_on() -> No
         await waiting
     if not waiting.cancelled():
         slot.release()
-    async with asyncio.timeout(1), slot:
+    async with asyncio.timeout(10), slot:
         pass

@@ -48,7 +48,7 @@ async def test_answers_are_kept_for_a_moment(probe: Probe, monkeypatch: pytest.M
 async def test_a_probe_that_hangs_is_down_in_time(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "TIMEOUT", 0.05)
     probe.hangs = True
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         assert await Health([Check("disk", probe), Check("other", Probe())]).ready() == (
             False,
             {"disk": "down", "other": "ok"},

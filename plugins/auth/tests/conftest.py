@@ -1,10 +1,8 @@
 """A kit with auth alone, and ways to reach it with and without HTTP."""
 
-import asyncio
 import io
 import logging
 import os
-import shutil
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -13,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import Executable, text
-from sqlalchemy.engine import make_url
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -22,7 +19,7 @@ from post_office import Post  # beside this file
 from corekit import Caller, Client, Corekit
 from corekit.data import DatabaseSettings
 from corekit.data.migrating import alone
-from corekit.testing import FakeClock, PostgresServer, make_kit
+from corekit.testing import FakeClock, make_kit
 from corekit.watch.logs import configure_logs
 from corekit.web import create_app
 from corekit_auth import AuthPlugin
@@ -35,40 +32,10 @@ PASSWORD = "correct horse battery"
 DATABASES = os.environ.get("COREKIT_TEST_DATABASES", "sqlite,postgresql").split(",")
 
 
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Migrate one SQLite file, of which every test gets a copy: that is faster than migrating each."""
-    folder = tmp_path_factory.mktemp("migrated")
-    asyncio.run(migrate(DatabaseSettings(url=f"sqlite:///{folder / 'test.db'}"), folder))
-    return folder / "test.db"
-
-
-@pytest.fixture(scope="session")
-def migrated_database(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Migrate one PostgreSQL database, of which every test gets a copy; yields its name."""
-    with postgres.database() as url:
-        asyncio.run(migrate(asyncio.run(postgres.settings(url)), tmp_path_factory.mktemp("migrated")))
-        yield str(make_url(url).database)
-
-
-async def migrate(database: DatabaseSettings, folder: Path) -> None:
-    """Bring the schema of auth up, and nothing else."""
-    kit = Corekit([AuthPlugin()], database=database, data_dir=folder)
-    kit.load_keyring()
-    async with kit.database:
-        await kit.schema.up()
-
-
-@pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Make a database that auth has migrated, once per engine."""
-    if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "test.db")
-        yield f"sqlite:///{tmp_path / 'test.db'}"
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    with server.database(request.getfixturevalue("migrated_database")) as url:
-        yield url
+@pytest.fixture
+def migrated() -> tuple[type[AuthPlugin]]:
+    """Start with the schema of auth."""
+    return (AuthPlugin,)
 
 
 @pytest.fixture

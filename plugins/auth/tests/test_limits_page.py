@@ -1,7 +1,6 @@
 """The page of limits says what the settings say, and so does the route for administrators."""
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,9 @@ SECONDS = {"min": 60, "h": 3600}
 
 
 @pytest.fixture
-def database_url(tmp_path: Path, migrated_file: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """None of this depends on the database."""
-    shutil.copy(migrated_file, tmp_path / "test.db")
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return sqlite_url
 
 
 def rows(section: str) -> list[list[str]]:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -29,9 +28,9 @@ UNCONFIRMED = pytest.mark.parametrize("settings", [{"mailer_autoconfirm": False}
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """None of this depends on the database; the verbs are tested on each."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return sqlite_url
 
 
 def fragment(answer: httpx.Response) -> dict[str, str]:

@@ -21,9 +21,9 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """None of this depends on the database."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return sqlite_url
 
 
 @pytest.mark.parametrize(

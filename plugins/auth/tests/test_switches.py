@@ -2,9 +2,7 @@
 
 import asyncio
 import hashlib
-import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -81,10 +79,9 @@ SWITCHES = (
 
 
 @pytest.fixture
-def database_url(tmp_path: Path, migrated_file: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """None of this depends on the database."""
-    shutil.copy(migrated_file, tmp_path / "test.db")
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return sqlite_url
 
 
 @pytest.fixture

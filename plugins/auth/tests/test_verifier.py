@@ -3,7 +3,7 @@
 import hmac
 import subprocess
 import sys
-import time
+import timeit
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
@@ -233,7 +233,4 @@ def test_a_remembered_token_costs_little() -> None:
     """The real figure is in the benchmarks; this catches a check that is not remembered at all."""
     checks, token = verifier(), sign()
     checks.verify(token)
-    start = time.perf_counter()
-    for _ in range(1000):
-        checks.verify(token)
-    assert time.perf_counter() - start < 0.05
+    assert min(timeit.repeat(lambda: checks.verify(token), number=200, repeat=10)) < 0.01

@@ -198,6 +198,12 @@ MakeWorld = Callable[..., Any]
 
 
 @pytest.fixture
+def migrated() -> tuple[type[Plugin[Any]], ...]:
+    """Start with the schema of chat."""
+    return AccountsPlugin, GatewayPlugin, ChatPlugin
+
+
+@pytest.fixture
 def make_world(database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> MakeWorld:
     """Give a way to start a kit with chat, other plugins and other settings; rates are off unless set."""
 

@@ -162,6 +162,12 @@ def say() -> Any:
 
 
 @pytest.fixture
+def migrated() -> tuple[type[PaymentsPlugin]]:
+    """Start with the schema of payments."""
+    return (PaymentsPlugin,)
+
+
+@pytest.fixture
 async def kit(database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Corekit]:
     async with make_kit(
         [PaymentsPlugin(PaymentsSettings(sweep=False))],

@@ -84,7 +84,7 @@ async def opened(
     database: DatabaseSettings, folder: Path, clock: FakeClock, *plugins: Plugin[Any], **more: Any
 ) -> AsyncGenerator[Counter]:
     """Open a counter; what is in hand is driven by requests alone."""
-    payments = PaymentsPlugin(PaymentsSettings(**{"sweep": False, "request_timeout": 0.5, **more}))
+    payments = PaymentsPlugin(PaymentsSettings(**{"sweep": False, "request_timeout": 3.0, **more}))
     settings: dict[str, Any] = {"jobs": {"worker": False}, "access": ACCESS}
     every = [payments, NamesPlugin(), *plugins]
     async with make_kit(every, database=database, tmp_path=folder, clock=clock, settings=settings) as kit:

@@ -88,14 +88,14 @@ async def test_a_refused_attempt_can_be_followed_by_another(open_desk: OpenDesk,
 async def test_a_lost_answer_charges_once(open_desk: OpenDesk, token: str) -> None:
     """Red when an unknown outcome draws a new key, or is taken for a failure."""
     desk = await open_desk()
-    paid = await desk.drive((await desk.pay(token)).id, timeout=0.5)
+    paid = await desk.attempt((await desk.pay(token)).id)
     assert paid.status == "processing"
     with pytest.raises(AttemptUnresolved):
         async with desk.kit.caller(ALICE).system("payments").begin() as ctx:
             await desk.payments.confirm(ctx, paid.id, TokenMethod(token="tok_ok", provider="trouble"))
     for _ in range(5):
         desk.clock.move(600)
-        paid = await desk.drive(paid.id, timeout=0.5)
+        paid = await desk.attempt(paid.id)
         if paid.status == "succeeded":
             break
     assert paid.status == "succeeded"
@@ -110,12 +110,12 @@ async def test_without_keys_it_is_looked_for_before_it_is_sent_again(open_desk: 
     )  # fmt: skip
     desk = await open_desk(capabilities=without)
     desk.trouble.provider.after = OutcomeUnknown("lost")
-    paid = await desk.drive((await desk.pay()).id, timeout=0.3)
+    paid = await desk.attempt((await desk.pay()).id)
     assert paid.status == "processing"
     assert (await desk.drive(paid.id)).status == "succeeded"
     desk.trouble.provider.before = OutcomeUnknown("lost on its way")
-    other = await desk.drive((await desk.pay()).id, timeout=0.3)
-    assert (await desk.drive(other.id, timeout=0.3)).status == "processing"  # it may be on its way still
+    other = await desk.attempt((await desk.pay()).id)
+    assert (await desk.attempt(other.id)).status == "processing"  # it may be on its way still
     desk.clock.move(120)
     assert (await desk.drive(other.id)).status == "succeeded"
     assert desk.effects() == [("authorize", 1000), ("capture", 1000)] * 2
@@ -124,9 +124,9 @@ async def test_without_keys_it_is_looked_for_before_it_is_sent_again(open_desk: 
 async def test_after_the_window_of_its_key_nothing_is_sent(open_desk: OpenDesk) -> None:
     desk = await open_desk()
     desk.trouble.provider.before = OutcomeUnknown("lost")
-    lost = await desk.drive((await desk.pay()).id, timeout=0.3)
+    lost = await desk.attempt((await desk.pay()).id)
     desk.clock.move(20 * 3600)
-    reviewed = await desk.drive(lost.id, timeout=0.3)
+    reviewed = await desk.attempt(lost.id)
     assert (reviewed.status, reviewed.review) == ("needs_review", "unknown")
     assert desk.trouble.provider.calls == 1
     assert desk.effects() == []
@@ -135,11 +135,11 @@ async def test_after_the_window_of_its_key_nothing_is_sent(open_desk: OpenDesk) 
 async def test_what_was_not_attempted_is_sent_again_or_gives_way(open_desk: OpenDesk) -> None:
     desk = await open_desk()
     desk.trouble.provider.before = NotAttempted("no route")
-    first = await desk.drive((await desk.pay()).id, timeout=0.3)
+    first = await desk.attempt((await desk.pay()).id)
     assert await desk.state(first.id) == "sending"
     assert (await desk.drive(first.id)).status == "succeeded"
     desk.trouble.provider.before = NotAttempted("no route")
-    second = await desk.drive((await desk.pay()).id, timeout=0.3)
+    second = await desk.attempt((await desk.pay()).id)
     async with desk.kit.caller(ALICE).system("payments").begin() as ctx:
         canceled = await desk.payments.cancel(ctx, second.id, "changed my mind")
     assert canceled.status == "canceled"

@@ -72,7 +72,7 @@ async def test_an_answer_that_was_lost_is_no_second_payment(open_counter: Any, s
 
 
 async def test_a_payment_without_rights_is_not_lost(open_counter: Any, service: StandIn, clock: Any) -> None:
-    counter = await open_counter(providers=shop(service), request_timeout=0.5)
+    counter = await open_counter(providers=shop(service), request_timeout=3)
     service.trouble = "unauthorized"
     assert (await counter.pay(method={"type": "upi_qr"})).status_code == 503
     service.trouble = ""

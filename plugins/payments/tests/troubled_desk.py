@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 from corekit.context import Actor
 from corekit.contracts.payments import (
@@ -24,7 +25,7 @@ from corekit.plugin import Plugin
 from corekit.settings import Settings
 from corekit.testing import FakeClock, make_kit
 from corekit.values import Money
-from corekit_payments import PaymentsPlugin, PaymentsSettings
+from corekit_payments import PaymentsPlugin, PaymentsSettings, reading
 from corekit_payments.sandbox import CAPABILITIES, Journal, Sandbox
 
 ALICE, BOB, CLARA = Actor("alice"), Actor("bob"), Actor("clara")
@@ -90,6 +91,16 @@ class Desk:
 
     async def drive(self, id_: str, timeout: float = 10.0, who: Actor = ALICE) -> Payment:  # noqa: ASYNC109
         return await self.payments.drive(self.kit.caller(who), id_, timeout)
+
+    async def attempt(self, id_: str) -> Payment:
+        """Drive each operation in hand once, however slowly: not until it ends, which may take a later hour."""
+        driver, caller, payment = self.payments._driver, self.kit.caller(ALICE), reading.parsed(id_)
+        tried: set[UUID] = set()
+        while (operation := await driver._in_hand(caller, payment)) is not None and operation not in tried:
+            tried.add(operation)
+            await driver.start(operation, None, "request")
+        async with caller.begin(readonly=True) as ctx:
+            return await self.payments.get(ctx, id_)
 
     async def capture(self, id_: str, minor: int | None = None, *, final: bool = True, who: Actor = CLARA) -> Payment:
         amount = None if minor is None else Money(minor, "INR")

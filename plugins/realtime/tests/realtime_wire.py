@@ -58,7 +58,7 @@ class Wire:
                 await self.socket.send(line)
             except ConnectionClosed:
                 return {}
-            return await asyncio.wait_for(future, 5)
+            return await asyncio.wait_for(future, 10)
 
         return asyncio.create_task(both())
 
@@ -67,11 +67,11 @@ class Wire:
         reply = await self.ask(subscribe={"channel": channel, **more})
         return reply.get("subscribe", reply.get("error", reply))
 
-    async def push(self, seconds: float = 2.0) -> dict[str, Any]:
+    async def push(self, seconds: float = 10.0) -> dict[str, Any]:
         """Return the next push."""
         return await asyncio.wait_for(self.pushes.get(), seconds)
 
-    async def heard(self, count: int, seconds: float = 5.0) -> list[tuple[int, Any]]:
+    async def heard(self, count: int, seconds: float = 10.0) -> list[tuple[int, Any]]:
         """Return the next publications as (offset, data), other pushes left out."""
         found: list[tuple[int, Any]] = []
         async with asyncio.timeout(seconds):
@@ -81,7 +81,7 @@ class Wire:
                     found.append((push["pub"].get("offset", 0), push["pub"]["data"]))
         return found
 
-    async def closed(self, seconds: float = 5.0) -> int:
+    async def closed(self, seconds: float = 10.0) -> int:
         """Wait for the end; return the close code."""
         await asyncio.wait_for(asyncio.shield(self._reader), seconds)
         assert self.code is not None

@@ -188,7 +188,7 @@ async def test_channels_and_offsets_must_fit(by_centrifugo: BesideCentrifugo) ->
 
 
 async def test_readiness_asks_centrifugo(by_centrifugo: BesideCentrifugo) -> None:
-    async with by_centrifugo(centrifugo_timeout=0.5) as town:
+    async with by_centrifugo() as town:
         assert (await town.http.get("/ready")).status_code == 200
         await town.stand_in.tell(key="another")
         await asyncio.sleep(FRESH)

@@ -109,11 +109,11 @@ async def test_plugins_add_server_side_subscriptions(served: Serve) -> None:
 
 
 async def test_a_silent_client_is_closed_and_one_that_answers_stays(served: Serve) -> None:
-    async with served(ping=0.4, pong_timeout=0.2) as town:
+    async with served(ping=1.0, pong_timeout=0.9) as town:
         loud, silent = await town.open("alice"), await town.open("bob")
         silent.pongs = False
         assert await silent.closed() == 3012
-        await asyncio.sleep(1)
+        await asyncio.sleep(1.5)
         assert loud.code is None
         assert loud.pings >= 2
 
@@ -127,7 +127,7 @@ async def test_a_client_may_ping_too(served_once: Serve) -> None:
 
 
 async def test_a_connection_expires_after_its_grace_unless_it_is_refreshed(served: Serve) -> None:
-    async with served(ping=0.4, pong_timeout=0.2) as town:
+    async with served(ping=1.0, pong_timeout=0.9) as town:
         town.town.tokens["alice"] = signed_in(town.kit, "alice", seconds=60)
         town.town.tokens["bob"] = signed_in(town.kit, "bob", seconds=60)
         alice, bob = await town.open("alice"), await town.open("bob")

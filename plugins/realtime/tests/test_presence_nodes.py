@@ -133,7 +133,7 @@ async def test_the_clients_of_a_node_that_dies_leave_after_its_silence(joined: J
         began = monotonic()
         await die(pair.nodes[1])
         assert await changes(alice, 1) == {("leave", bob.hello["client"])}
-        assert SILENCE - QUICK["presence_digest"] <= monotonic() - began < 3 * SILENCE
+        assert SILENCE - QUICK["presence_digest"] <= monotonic() - began < 10 * SILENCE
         assert await pair.nodes[0].kit.get(Realtime).online([ALICE, BOB]) == {ALICE: Online(1)}
 
 

@@ -26,16 +26,16 @@ class Revisions:
         self.config.set_main_option(
             "version_locations", "\n".join(str(folder).replace("%", "%%") for folder in locations)
         )
-        scripts = ScriptDirectory.from_config(self.config)
+        self.directory = ScriptDirectory.from_config(self.config)
         try:
-            self.scripts: Mapping[str, Script] = {script.revision: script for script in scripts.walk_revisions()}
+            self.scripts: Mapping[str, Script] = {one.revision: one for one in self.directory.walk_revisions()}
         except KeyError as error:
             raise SchemaError(
                 f"a revision needs {error}, which no enabled plugin has; enable the one that does"
             ) from None
         except CommandError as error:
             raise SchemaError(str(error)) from error
-        self._heads = scripts.get_heads()
+        self._heads = self.directory.get_heads()
 
     @cached_property
     def heads(self) -> Mapping[str, str]:

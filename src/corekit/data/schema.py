@@ -5,7 +5,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
+from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy import Connection
 
 from corekit.data import people  # noqa: F401  # its table belongs to the metadata
@@ -51,6 +51,10 @@ class Schema:
         """The revisions of the core and of the given plugins."""
         return Revisions(self._folders)
 
+    @cached_property
+    def _installed(self) -> Mapping[str, str]:
+        return self._versions()  # reads the metadata of everything that is installed
+
     async def status(self) -> Status:
         """Read where the database stands."""
         return await self._read(lambda connection: self._look(connection)[1])
@@ -80,7 +84,7 @@ class Schema:
                     raise SchemaError(status.refusal(strict=True))
                 return status
             for head in [target] if target else status.pending:
-                self._alembic(connection, revisions, command.upgrade, head)
+                self._alembic(connection, revisions, revisions.directory._upgrade_revs, head)  # noqa: SLF001
             with transaction(connection):
                 for step in self._after_up():
                     step(connection, revisions)
@@ -106,7 +110,7 @@ class Schema:
                 if connection.dialect.name == "postgresql":
                     with transaction(connection):  # policies hold on to the tables that they read
                         unpolice(connection, "" if dependants else f"{_branch(revisions, target)}_")
-                self._alembic(connection, revisions, command.downgrade, target)
+                self._alembic(connection, revisions, revisions.directory._downgrade_revs, target)  # noqa: SLF001
             finally:
                 with transaction(connection):
                     self._police(connection, revisions)
@@ -163,7 +167,7 @@ class Schema:
 
     def _record(self, connection: Connection, revisions: Revisions, heads: Iterable[str] | None = None) -> None:
         current = heads_of(connection) if heads is None else heads
-        record(connection, revisions, current, self._versions())
+        record(connection, revisions, current, self._installed)
         if (
             connection.dialect.name == "postgresql"
         ):  # whatever the next revision comes to, the start must see where it is
@@ -176,10 +180,13 @@ class Schema:
         with transaction(connection):
             return self._look(connection)
 
-    def _alembic(self, connection: Connection, revisions: Revisions, run: Any, target: str) -> None:
+    def _alembic(self, connection: Connection, revisions: Revisions, steps: Callable[..., Any], target: str) -> None:
+        """Run the steps to a target, as Alembic's own commands do, but with the revisions that are loaded already."""
         applied = partial(self._record, connection, revisions)  # in the transaction of the revision
         revisions.config.attributes.update(connection=connection, applied=applied)
-        run(revisions.config, target)
+        way: Callable[[Any, Any], Any] = lambda current, _: steps(target, current)  # noqa: E731
+        with EnvironmentContext(revisions.config, revisions.directory, fn=way, destination_rev=target):
+            revisions.directory.run_env()
         if connection.dialect.name == "postgresql":
             connection.rollback()  # each revision has committed; this ends the reads after the last
 

@@ -22,9 +22,11 @@ class Pwned:
     async def found(self, password: str) -> bool:
         """Tell whether a password was seen in a leak; padding keeps the length of the answer from telling which."""
         digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
+        if self._client is None:  # it reads the authorities that are trusted, which takes its time once
+            self._client = httpx.AsyncClient(headers={"Add-Padding": "true", "User-Agent": "corekit-auth"})
         try:
             async with asyncio.timeout(_BUDGET):
-                body = await self._range(digest[:5])
+                body = await self._range(self._client, digest[:5])
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             get_logger("corekit.auth").warning("pwned_not_asked", error=type(error).__name__)
             return False
@@ -36,11 +38,9 @@ class Pwned:
             await self._client.aclose()
             self._client = None
 
-    async def _range(self, prefix: str) -> str:
-        if self._client is None:
-            self._client = httpx.AsyncClient(headers={"Add-Padding": "true", "User-Agent": "corekit-auth"})
+    async def _range(self, client: httpx.AsyncClient, prefix: str) -> str:
         body = bytearray()
-        async with self._client.stream("GET", f"{self._url}/range/{prefix}") as answer:
+        async with client.stream("GET", f"{self._url}/range/{prefix}") as answer:
             answer.raise_for_status()
             async for chunk in answer.aiter_bytes():
                 body += chunk

@@ -1,7 +1,6 @@
 """GitHub has no id_token: who somebody is, and which address is verified, it is asked."""
 
 from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -60,9 +59,9 @@ class GitHub:
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """None of this depends on the database."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return sqlite_url
 
 
 @pytest.fixture

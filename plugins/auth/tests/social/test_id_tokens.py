@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,9 +22,9 @@ NONCE = "a nonce of the app"
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(sqlite_url: str) -> str:
     """None of this depends on the database."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
+    return sqlite_url
 
 
 async def ask(web: Web, **body: Any) -> httpx.Response:
