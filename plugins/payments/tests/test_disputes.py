@@ -1,5 +1,6 @@
 """Disputes: opened by the provider, booked at once, in any order the same, and no refund beside an open one."""
 
+import asyncio
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -93,6 +94,15 @@ async def test_any_order_and_repetition_ends_the_same(till: Any, say: Any) -> No
         dispute = await dispute_of(till, payment)
         ends.add((dispute.state, dispute.stage, dispute.expires_at, (await till.books(payment)).payment.disputed))
     assert ends == {("pending", "opened", due + timedelta(days=9), 1000)}
+
+
+async def test_two_notices_at_once_open_one(till: Any, say: Any) -> None:
+    """Red when it is looked for before the payment is locked, and not after."""
+    payment = await paid(till, say)
+    words = [word(say, stage="opened"), word(say, "succeeded", hours=1), word(say, stage="under_review", hours=0.5)]
+    await asyncio.gather(*(learn(till, payment, one) for one in words))
+    assert (await dispute_of(till, payment)).state == "succeeded"
+    assert await till.sums() == {"clearing:sandbox": 0, "payable": 0, "disputes": 0}
 
 
 async def test_the_end_may_be_heard_first(till: Any, say: Any) -> None:

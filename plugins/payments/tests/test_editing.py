@@ -1,5 +1,6 @@
 """What its payer changes of a payment: its description and metadata, of the version that they have read."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -45,6 +46,16 @@ async def test_another_version_is_not_changed(counter: Any) -> None:
     blind = await edit(counter, payment["id"], {"description": "three"}, None)
     assert (blind.status_code, blind.json()["type"]) == (428, "urn:corekit:problem:precondition-required")
     assert (await counter.get(f"/{payment['id']}")).json()["description"] == "one"
+
+
+async def test_of_two_who_have_read_the_same_one_changes_it(counter: Any) -> None:
+    payment = await made(counter)
+    texts = ("one", "two", "three")
+    answers = await asyncio.gather(*(edit(counter, payment["id"], {"description": text}) for text in texts))
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412]
+    shown = (await counter.get(f"/{payment['id']}")).json()
+    assert shown in [answer.json() for answer in answers]
+    assert shown["version"] == 2
 
 
 async def test_what_changes_nothing_makes_no_version(counter: Any) -> None:

@@ -1,5 +1,6 @@
 """Review: what is held back is not sent before somebody lets it go, and never after somebody refused."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -83,6 +84,16 @@ async def test_it_is_decided_once_and_repeated_by_its_key(counter: Any) -> None:
         late = await decide(counter, payment, verdict)
         assert (late.status_code, late.json()["type"]) == (409, "urn:corekit:problem:payment-state")
     assert len(await entries(counter)) == 1
+
+
+async def test_of_two_who_decide_at_once_one_does(counter: Any) -> None:
+    payment = await held_back(counter)
+    answers = await asyncio.gather(*(decide(counter, payment, verdict) for verdict in ("accept", "reject")))
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    (entry,) = await entries(counter)
+    said = next(answer.json() for answer in answers if answer.status_code == 200)
+    assert entry.details["after"] == said["status"]
+    assert (await counter.get(f"/{payment}")).json()["status"] == said["status"]
 
 
 async def test_the_payer_does_not_pay_around_it_but_may_give_up(counter: Any) -> None:

@@ -22,7 +22,7 @@ from corekit.contracts.payments.events import (
     RefundRequested,
     RefundSucceeded,
 )
-from corekit.contracts.payments.hooks import before_refund, payment_providers, price_payment
+from corekit.contracts.payments.hooks import before_refund, ledger_postings, payment_providers, price_payment
 from corekit.contracts.payments.objects import (
     CaptureMethod,
     CardMethod,
@@ -43,6 +43,7 @@ from corekit.contracts.payments.objects import (
     PaymentMethod,
     PaymentQuery,
     PaymentStatus,
+    Posting,
     RedirectMethod,
     RedirectUrl,
     Refund,
@@ -118,6 +119,7 @@ __all__ = [
     "PaymentStatus",
     "PaymentSucceededLate",
     "Payments",
+    "Posting",
     "Provider",
     "ProviderCall",
     "ProviderEvent",
@@ -141,6 +143,7 @@ __all__ = [
     "UseStripeSdk",
     "Verdict",
     "before_refund",
+    "ledger_postings",
     "payment_providers",
     "price_payment",
 ]

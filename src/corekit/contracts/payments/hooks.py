@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from corekit.context import Context
-from corekit.contracts.payments.objects import NewPayment, RefundDraft
+from corekit.contracts.payments.objects import NewPayment, Operation, Posting, RefundDraft
 from corekit.contracts.payments.providers import Provider, ProviderSettings
 from corekit.hooks import hookspec
 from corekit.values import Money
@@ -23,6 +23,14 @@ async def before_refund(draft: RefundDraft, ctx: Context) -> RefundDraft | None:
 
     Runs with the rights of the purpose `payments`, under the payment's lock, with an amount that can be given back;
     another one is checked likewise. `ctx.on_behalf_of` is who asks: nobody where a surplus goes back by itself.
+    """
+
+
+@hookspec
+async def ledger_postings(op: Operation, ctx: Context) -> Sequence[Posting] | None:
+    """Say between which accounts the whole amount of an operation is posted as it enters `op.state`; None for ours.
+
+    Runs with the rights of the purpose `payments`, in the transaction that makes what happened known: do not raise.
     """
 
 

@@ -215,6 +215,14 @@ class RefundDraft(msgspec.Struct, frozen=True, kw_only=True):
     surplus: bool = False
 
 
+class Posting(msgspec.Struct, frozen=True, kw_only=True):
+    """A balanced pair of the ledger: `amount`, above zero, from the account that is debited to the one credited."""
+
+    debit: str
+    credit: str
+    amount: Money
+
+
 class PaymentMethod(msgspec.Struct, frozen=True, kw_only=True):
     """A method that can be used now: its `type`, the instance that offers it, and what it takes of one currency."""
 

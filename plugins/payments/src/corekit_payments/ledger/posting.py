@@ -1,6 +1,6 @@
 """What is posted when an operation moves money: a table of pairs, and the one function that writes them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
@@ -8,10 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from corekit.context import Context
-from corekit.contracts.payments import OperationState
+from corekit.contracts.payments import OperationState, Posting
 from corekit.values import Money, typeid, uuid7
 from corekit_payments.books import Books
-from corekit_payments.ledger.rows import AccountKind, LedgerAccountRow, LedgerTransactionRow, PostingRow
+from corekit_payments.ledger.charting import asked, kind_of
+from corekit_payments.ledger.rows import LedgerAccountRow, LedgerTransactionRow, PostingRow
 from corekit_payments.models import OperationRow
 from corekit_payments.transitions import LATE
 
@@ -38,19 +39,13 @@ PAIRS: Mapping[str, tuple[str, str]] = {
     "surplus_lost": ("suspense", "disputes"),
     "surplus_lost_late": ("suspense", "clearing"),
 }
-_KINDS: Mapping[str, AccountKind] = {
-    "clearing": "asset",
-    "payable": "liability",
-    "refunds": "liability",
-    "suspense": "liability",
-    "disputes": "asset",
-}
 
 
 async def post(books: Books, op: OperationRow, before: OperationState | None) -> None:
     """Post what the change of an operation has moved, under its payment's lock; `before` is None for a new one."""
     for kind in _happenings(op, before):
-        await _write(books, op, kind, op.fee if kind == "fee" and op.fee else op.amount)
+        ours = _ours(books, op, kind)
+        await _write(books, op, kind, await asked(books, op, kind) or [ours])
 
 
 async def post_unmatched(
@@ -61,11 +56,8 @@ async def post_unmatched(
     tx = LedgerTransactionRow
     if await ctx.session.scalar(select(tx.id).where(tx.source == source, tx.kind == kind)) is not None:
         return
-    debit, credit = [
-        await _account(ctx, f"clearing:{provider}" if name == "clearing" else name, money.currency)
-        for name in PAIRS[kind]
-    ]
-    await _pair(ctx, source, kind, None, (debit, credit), money)
+    debit, credit = [f"clearing:{provider}" if name == "clearing" else name for name in PAIRS[kind]]
+    await _add(ctx, source, kind, None, [Posting(debit=debit, credit=credit, amount=money)], {})
 
 
 def _happenings(op: OperationRow, before: OperationState | None) -> Iterator[str]:
@@ -110,43 +102,55 @@ def _of_dispute(op: OperationRow, before: OperationState | None) -> Iterator[str
         yield "dispute_won"
 
 
-async def _write(books: Books, op: OperationRow, kind: str, amount: int) -> None:
-    ctx, payment = books.ctx, books.payment
-    payee = "merchant" if payment.payee is None else typeid("usr", payment.payee)
-    codes = {"clearing": f"clearing:{op.provider}", "payable": f"payable:{payee}"}
-    debit, credit = [
-        await _account(ctx, codes.get(name, name), payment.currency, payment.payee if name == "payable" else None)
-        for name in PAIRS[kind]
-    ]
-    money = Money(amount, payment.currency)
-    await _pair(ctx, f"op:{typeid('pop', op.id)}", kind, op.id, (debit, credit), money)
+def _ours(books: Books, op: OperationRow, kind: str) -> Posting:
+    codes = {"clearing": f"clearing:{op.provider}", "payable": _payable(books)}
+    debit, credit = [codes.get(name, name) for name in PAIRS[kind]]
+    amount = op.fee if kind == "fee" and op.fee else op.amount
+    return Posting(debit=debit, credit=credit, amount=Money(amount, books.payment.currency))
 
 
-async def _pair(
-    ctx: Context, source: str, kind: str, operation: UUID | None, accounts: tuple[UUID, UUID], money: Money
+async def _write(books: Books, op: OperationRow, kind: str, pairs: Sequence[Posting]) -> None:
+    owners = {_payable(books): books.payment.payee}
+    await _add(books.ctx, f"op:{typeid('pop', op.id)}", kind, op.id, pairs, owners)
+
+
+async def _add(
+    ctx: Context,
+    source: str,
+    kind: str,
+    operation: UUID | None,
+    pairs: Sequence[Posting],
+    owners: Mapping[str, UUID | None],
 ) -> None:
-    """Add one happening with its pair: from the account that is debited to the one that is credited."""
+    """Add one happening with its pairs; `owners` says whose an account is."""
     tx = LedgerTransactionRow(
         id=uuid7(), tenant=ctx.tenant, source=source, kind=kind, operation_id=operation, created_at=ctx.now()
     )
+    rows = [
+        PostingRow(
+            tx=tx.id, n=n, tenant=ctx.tenant, debit=await _account(ctx, one.debit, one.amount.currency, owners),
+            credit=await _account(ctx, one.credit, one.amount.currency, owners), amount=one.amount.minor,
+            currency=one.amount.currency,
+        )
+        for n, one in enumerate(pairs, 1)
+    ]  # fmt: skip
     ctx.session.add(tx)
     await ctx.session.flush()
-    debit, credit = accounts
-    pair = PostingRow(
-        tx=tx.id, n=1, tenant=ctx.tenant, debit=debit, credit=credit, amount=money.minor, currency=money.currency
-    )
-    ctx.session.add(pair)
+    ctx.session.add_all(rows)
 
 
-async def _account(ctx: Context, code: str, currency: str, owner: UUID | None = None) -> UUID:
+def _payable(books: Books) -> str:
+    return "payable:merchant" if books.payment.payee is None else f"payable:{typeid('usr', books.payment.payee)}"
+
+
+async def _account(ctx: Context, code: str, currency: str, owners: Mapping[str, UUID | None]) -> UUID:
     """Return the account of a code, made when it is first needed; two who make it at once make the same."""
     id_ = uuid5(_ACCOUNTS, f"{ctx.tenant or ''}/{code}/{currency}")
     known: set[Any] = ctx.session.info.setdefault("payments_accounts", set())
     if id_ not in known:
         insert = postgresql.insert if ctx.kit.database.dialect == "postgresql" else sqlite.insert
-        kind = _KINDS.get(code.partition(":")[0], "liability")
-        values = {"id": id_, "tenant": ctx.tenant, "code": code, "currency": currency, "kind": kind}
-        made = insert(LedgerAccountRow).values(owner=owner, created_at=ctx.now(), **values).on_conflict_do_nothing()
-        await ctx.session.execute(made)
+        values: dict[str, Any] = {"id": id_, "tenant": ctx.tenant, "code": code, "currency": currency}
+        values |= {"kind": kind_of(code), "owner": owners.get(code), "created_at": ctx.now()}
+        await ctx.session.execute(insert(LedgerAccountRow).values(values).on_conflict_do_nothing())
         known.add(id_)
     return id_
