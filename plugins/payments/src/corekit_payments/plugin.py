@@ -113,15 +113,9 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
 
     def routes(self) -> Sequence[Any]:
         """Return what is under `/payments/v1`."""
-        from corekit_payments.routes import MethodRoutes, PaymentRoutes  # noqa: PLC0415  # no HTTP, no Litestar
-        from corekit_payments.routes_checkout import CheckoutLinkRoutes, CheckoutRoutes  # noqa: PLC0415  # see above
-        from corekit_payments.routes_desk import DeskRoutes  # noqa: PLC0415  # see above
-        from corekit_payments.routes_sandbox import SandboxRoutes  # noqa: PLC0415  # see above
-        from corekit_payments.routes_upi import UpiRoutes  # noqa: PLC0415  # see above
-        from corekit_payments.routes_webhooks import webhooks  # noqa: PLC0415  # see above
+        from corekit_payments.routes import routes  # noqa: PLC0415  # without HTTP the plugin needs no Litestar
 
-        pages = [CheckoutLinkRoutes, CheckoutRoutes, SandboxRoutes]
-        return [PaymentRoutes, MethodRoutes, UpiRoutes, DeskRoutes, *pages, webhooks(self.settings.webhook.max_body)]
+        return routes(self.settings)
 
     @implements(declared_permissions)
     async def permissions(self) -> Sequence[Permission]:

@@ -14,7 +14,7 @@ from corekit_payments.ledger import LedgerAccount, LedgerQuery, account
 from corekit_payments.ledger.rows import READ_LEDGER
 from corekit_payments.requesting import Requests
 from corekit_payments.reviewing import REASON_MAX, REASON_MIN
-from corekit_payments.routes import question
+from corekit_payments.routes.payments import question
 
 Reason = Annotated[str, msgspec.Meta(min_length=REASON_MIN, max_length=REASON_MAX, pattern=NO_NUL)]
 
