@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from centrifuge import Client, ClientEventHandler, ServerPublicationContext
 from counters import BASE, payment
-from post_office import WEBHOOKS
+from webhook_office import WEBHOOKS
 
 from corekit.context import Actor, Context
 from corekit.contracts.payments import PaymentEvent

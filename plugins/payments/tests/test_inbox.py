@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from post_office import WEBHOOKS, PostOffice
+from webhook_office import WEBHOOKS, PostOffice
 
 from corekit.guard.audit_rows import AuditRow
 from corekit.settings import Secret

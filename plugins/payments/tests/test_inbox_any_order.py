@@ -11,8 +11,8 @@ import pytest
 from counters import Counter
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
-from post_office import PostOffice
 from sqlalchemy import select
+from webhook_office import PostOffice
 
 from corekit.contracts.payments import Evidence, Payments
 from corekit.values import parse_id

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from post_office import PostOffice
+from webhook_office import PostOffice
 
 from corekit.context import Actor
 from corekit.contracts.payments import (

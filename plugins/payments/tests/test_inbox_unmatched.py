@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from post_office import PostOffice
 from sqlalchemy import update
+from webhook_office import PostOffice
 
 from corekit.contracts.payments import OutcomeUnknown, ProviderCall, TokenMethod
 from corekit.testing import FakeClock

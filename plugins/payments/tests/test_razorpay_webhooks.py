@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from post_office import PostOffice
 from razorpay_standin import LOGIN, WEBHOOK, StandIn
+from webhook_office import PostOffice
 
 from corekit.contracts.payments import ProviderSettings
 from corekit.settings import Secret

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import stripe
-from post_office import PostOffice
 from stripe_stand_in import KEY, StandIn
+from webhook_office import PostOffice
 
 from corekit.contracts.payments import ProviderSettings
 from corekit.settings import Secret
