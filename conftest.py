@@ -1,6 +1,7 @@
 """Fixtures that every test shares: a database of its own, on each engine."""
 
 import asyncio
+import logging
 import os
 import shutil
 import subprocess
@@ -25,6 +26,15 @@ class Hasty(PostgresServer):
     """A machine that loses its power loses the test too."""
 
     options = ("-c", "fsync=off")
+
+
+@pytest.fixture(autouse=True)
+def root_level() -> Iterator[None]:
+    """Put the level of the root logger back, which an application's own configuration of logging changes for good."""
+    root = logging.getLogger()
+    before = root.level
+    yield
+    root.setLevel(before)
 
 
 @pytest.fixture(scope="session")
