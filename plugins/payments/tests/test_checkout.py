@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-from datetime import timedelta
 from html import unescape
 from typing import Any
 from uuid import uuid4
@@ -13,12 +12,9 @@ import pytest
 from counters import BASE, Counter
 from sqlalchemy import select
 
-from corekit.data.crypto import Keyring
 from corekit.guard.audit_rows import AuditRow
 from corekit.testing import FakeClock, settle
 from corekit.watch.logs import scrub
-from corekit_payments import PaymentsSettings
-from corekit_payments.checkout.links import Links
 
 HIDDEN = re.compile(r'name="form" value="([^"]+)"')
 STATUS = re.compile(r'data-status="(\w+)"')
@@ -227,8 +223,8 @@ async def test_three_d_secure_is_approved_at_the_sandbox(open_counter: Any) -> N
     bank = bank.removeprefix("http://localhost:8000")
     assert "499.00 INR" in (await counter.http.get(bank)).text
     assert (await counter.http.post(bank, data={"verdict": "perhaps"})).status_code == 403
-    approved = await counter.http.post(bank, data={"verdict": "approve"})
-    assert approved.status_code == 303
+    approved = await asyncio.gather(*(counter.http.post(bank, data={"verdict": "approve"}) for _ in range(4)))
+    assert {answer.status_code for answer in approved} == {303}
     assert "It is decided" in (await counter.http.get(bank)).text
     await settle(counter.kit)
     assert await page.status() == "succeeded"
@@ -274,28 +270,3 @@ async def test_outside_dev_the_sandbox_has_no_page(counter: Counter, monkeypatch
     bank = LINKS.findall((await page.look()).text)[0].removeprefix("http://localhost:8000")
     monkeypatch.setattr(counter.kit, "env", "staging")
     assert (await counter.http.get(bank)).status_code == 404
-
-
-async def test_an_address_that_is_none_ends_the_start() -> None:
-    for wrong in ("localhost:8000", "http://localhost:8000/", "https://", "https://a b", "javascript:alert(1)"):
-        with pytest.raises(Exception, match="external_url"):
-            PaymentsSettings(external_url=wrong)
-    PaymentsSettings(external_url="https://shop.example/api")
-
-
-def test_links_are_bound_to_payment_and_time() -> None:
-    """Red when the MAC does not cover the whole token, or is not compared."""
-    keyring = Keyring("a", {"a": b"k" * 32}, b"i" * 32)
-    other = Keyring("a", {"a": b"k" * 32}, b"j" * 32)
-    links, now = Links(keyring), FakeClock().now()
-    payment = uuid4()
-    link = links.make(payment, now + timedelta(hours=1))
-    assert (link.payment, link.expires_at) == (payment, (now + timedelta(hours=1)).replace(microsecond=0))
-    assert links.read(link.token) == link
-    assert links.make(payment, now).token != links.make(payment, now).token
-    assert links.version(link, links.form(link, 7)) == 7
-    with pytest.raises(ValueError, match="ours"):
-        Links(other).read(link.token)
-    for at in range(len(link.token)):
-        with pytest.raises(ValueError, match="ours"):
-            links.read(changed(link.token, at))

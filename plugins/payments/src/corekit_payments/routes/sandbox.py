@@ -1,5 +1,6 @@
 """Where a developer is the payer of the sandbox: approves or refuses, and the sandbox then tells by webhook."""
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -46,8 +47,9 @@ class SandboxRoutes(Controller):
         if (verdict := _VERDICTS.get(fields.get("verdict", ""))) is None:
             return refused_page(FormStale())
         if (await _fetched(sandbox, ref)).state == "requires_action":
-            await sandbox.decide(ref, approve=verdict)
-        if (told := sandbox.last_notice(ref)) is not None:
+            with suppress(OutcomeUnknown):  # somebody else was quicker
+                await sandbox.decide(ref, approve=verdict)
+        if (told := await sandbox.last_notice(ref)) is not None:
             await caller.kit.get(Inbox).take(caller, instance, *told)
         return Response(None, status_code=303, headers={"Location": f"{PATH}/{instance}/{ref}", **HEADERS})
 

@@ -150,9 +150,9 @@ class Sandbox(DisputingProvider):
         told = signed(self._bank.notices(after), self._keys()[0], self._clock.now(), live=self._live)
         return told * copies if seed is None else disturbed(told, copies, seed)
 
-    def last_notice(self, ref: str) -> Signed | None:
+    async def last_notice(self, ref: str) -> Signed | None:
         """Write and sign the last that there is to tell of an object."""
-        told = self._bank.last_notice(ref)
+        told = await asyncio.to_thread(self._bank.last_notice, ref)
         return None if told is None else signed([told], self._keys()[0], self._clock.now(), live=self._live)[0]
 
     def page(self, ref: str) -> str | None:
