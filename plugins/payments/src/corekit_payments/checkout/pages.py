@@ -41,8 +41,8 @@ _STATUSES: Mapping[str, tuple[str, str]] = {
     "requires_capture": ("The payment is approved", "You can close this page."),
     "partially_captured": ("The payment has been made", "You can close this page."),
     "succeeded": ("The payment has been made", "You can close this page."),
-    "canceled": ("The payment was cancelled", "Nothing was charged."),
-    "failed": ("The payment failed", "Nothing was charged. Ask for a new link where you were given this one."),
+    "canceled": ("The payment was cancelled", "If its code or link is still before you, do not use it any more."),
+    "failed": ("The payment failed", "Ask for a new link where you were given this one."),
     "needs_review": ("The payment is being looked at", "You need not pay again. Come back to this page later."),
 }
 _DECLINES: Mapping[str, str] = {
