@@ -184,7 +184,10 @@ class Schema:
         """Run the steps to a target, as Alembic's own commands do, but with the revisions that are loaded already."""
         applied = partial(self._record, connection, revisions)  # in the transaction of the revision
         revisions.config.attributes.update(connection=connection, applied=applied)
-        way: Callable[[Any, Any], Any] = lambda current, _: steps(target, current)  # noqa: E731
+
+        def way(current: Any, _: Any) -> Any:
+            return steps(target, current)
+
         with EnvironmentContext(revisions.config, revisions.directory, fn=way, destination_rev=target):
             revisions.directory.run_env()
         if connection.dialect.name == "postgresql":

@@ -98,8 +98,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     `keys`: it knows a repeated call by its key, for `key_window`. `lookup`: it finds an operation by our reference;
     that it finds none proves absence only `lookup_settles_after` the call. `local`: its effects are rows of this
-    database. `disputes`: it is a `DisputingProvider`.
-    `minimum` and `maximum` are minor units per payment, `rate` is calls per second.
+    database. `disputes`: it is a `DisputingProvider`. `minimum` and `maximum` are minor units per payment, `rate` is
+    calls per second.
     """
 
     methods: frozenset[str]

@@ -52,8 +52,6 @@ _TOKENS = {
 }
 _PAYABLE, _CANCELABLE = "requires_payment_method", ("requires_payment_method", "requires_action")
 _ON_ITS_WAY = (Conflict, IdempotencyInProgress, PaymentDeclined, ProviderUnavailable, Replay)  # the page tells of it
-
-
 _Act = Callable[[Caller, UUID, IdempotencyKey, Asked], Awaitable[None]]
 
 

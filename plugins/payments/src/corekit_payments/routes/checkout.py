@@ -13,7 +13,7 @@ from corekit_payments.checkout.pages import HEADERS, checkout_page, refused_page
 from corekit_payments.checkout.refusals import FormStale, PageRefused
 from corekit_payments.models import PURPOSE
 
-Asked = Request[Any, Any, Any]
+Incoming = Request[Any, Any, Any]
 _FORM_MAX = 4096  # bytes
 _FIELDS_MAX = 8
 
@@ -52,7 +52,7 @@ class CheckoutRoutes(Controller):
         return checkout_page(sheet, checkout.merchant, caller.kit.clock.now())
 
     @post("/{token:str}/confirm")
-    async def confirm(self, caller: Who, request: Asked, token: FromPath[str]) -> Response[str] | Response[None]:
+    async def confirm(self, caller: Who, request: Incoming, token: FromPath[str]) -> Response[str] | Response[None]:
         """Pay by the chosen method."""
         try:
             form = await _form(request)
@@ -62,7 +62,7 @@ class CheckoutRoutes(Controller):
         return _back(token)
 
     @post("/{token:str}/cancel")
-    async def cancel(self, caller: Who, request: Asked, token: FromPath[str]) -> Response[str] | Response[None]:
+    async def cancel(self, caller: Who, request: Incoming, token: FromPath[str]) -> Response[str] | Response[None]:
         """Cancel the payment."""
         try:
             form = await _form(request)
@@ -72,7 +72,7 @@ class CheckoutRoutes(Controller):
         return _back(token)
 
 
-async def _form(request: Asked) -> dict[str, str]:
+async def _form(request: Incoming) -> dict[str, str]:
     """Read `application/x-www-form-urlencoded` (FormStale where it does not read)."""
     try:
         return dict(parse_qsl((await request.body()).decode("ascii"), max_num_fields=_FIELDS_MAX))
