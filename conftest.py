@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import make_url
 
 from corekit import Corekit, Plugin
@@ -19,6 +20,9 @@ from corekit.testing import FakeClock, NatsServer, PostgresServer, ValkeyServer,
 
 OPENID = Path(__file__).parent / "plugins/auth/tests/social/openid"
 Plugins = tuple[type[Plugin[Any]], ...]
+# A machine with other things to do is slow, and nothing is wrong with it.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 DATABASES = os.environ.get("COREKIT_TEST_DATABASES", "sqlite,postgresql").split(",")
 
 

@@ -22,7 +22,7 @@ from corekit.data.policy import Identity
 from corekit.data.redis import Redis
 from corekit.errors import Forbidden, ReadonlyContext, Refused, Unauthenticated
 from corekit.hooks import Hooks
-from corekit.values import Clock, uuid7
+from corekit.values import Clock, trace_id
 from corekit.watch.logs import get_logger
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class Caller:
     actor: Actor = NOBODY
     tenant: UUID | None = None
     locale: str = "en"
-    request_id: str = field(default_factory=lambda: str(uuid7()))
+    request_id: str = field(default_factory=trace_id)
     client: Client = field(default_factory=Client)
     on_behalf_of: Actor | None = None
     delivery: Delivery | None = None  # in a listener or job: what it was handed

@@ -256,7 +256,9 @@ def test_serve_says_where_it_is_and_ends_when_told(number: signal.Signals, tmp_p
         assert httpx.get(f"{url}/docs").headers["content-type"].startswith("text/html")
         process.send_signal(number)
         assert process.wait(20) == 0
-        assert "Traceback" not in process.stdout.read()
+        rest = process.stdout.read()
+        assert "Traceback" not in rest
+        assert "request [corekit.requests] method=GET route=/docs status=200" in rest
     assert (tmp_path / "var" / "corekit.db").exists()
 
 

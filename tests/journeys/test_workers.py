@@ -120,6 +120,19 @@ async def _send_until(over: asyncio.Event, server: Server, person: Person, conve
     return acknowledged
 
 
+async def _kept(server: Server, person: Person, conversation: str) -> set[int]:
+    """Read the numbers of all messages, page by page."""
+    numbers: set[int] = set()
+    path, asked = f"/chat/v1/conversations/{conversation}/messages", {"limit": "100"}
+    async with httpx.AsyncClient(base_url=server.url, headers=person.headers) as http:
+        while True:
+            page = (await http.get(path, params=asked)).json()
+            numbers |= {message["seq"] for message in page["items"]}
+            if page["next"] is None:
+                return numbers
+            asked["cursor"] = page["next"]
+
+
 async def test_a_killed_worker_is_replaced_and_the_socket_never_refuses(two: Server) -> None:
     before = two.workers()
     callers = Callers()
@@ -154,10 +167,8 @@ async def test_sighup_replaces_each_worker_and_no_request_fails(two: Server) -> 
         await two.says("rolled")
         await asyncio.sleep(0.3)
     over.set()
-    async with httpx.AsyncClient(base_url=two.url, headers=ann.headers) as http:
-        kept = (await http.get(f"/chat/v1/conversations/{conversation}/messages?limit=100")).json()["items"]
     assert (acknowledged := await sending)
-    assert {message["seq"] for message in kept} == acknowledged
+    assert await _kept(two, ann, conversation) == acknowledged
     assert callers.errors == []
     assert set(callers.answers) == {200}
     assert await codes == [3001] * 4

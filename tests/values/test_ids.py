@@ -1,5 +1,6 @@
 """Ids: UUIDv7 inside, TypeID outside, both accepted."""
 
+import time
 from uuid import RFC_4122, UUID
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corekit.errors import Invalid
-from corekit.values import parse_id, typeid, uuid7
+from corekit.values import parse_id, trace_id, typeid, uuid7
 
 
 @given(st.uuids(), st.sampled_from(["usr", "msg", "cnv"]))
@@ -61,6 +62,15 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 def test_a_uuid7_begins_with_its_time(millisecond: int) -> None:
     value = uuid7(millisecond)
     assert (value.version, value.variant, value.int >> 80) == (7, RFC_4122, millisecond)
+
+
+def test_the_id_of_a_request_is_the_text_of_a_uuid7() -> None:
+    before, made, after = uuid7(), {trace_id() for _ in range(2000)}, time.time_ns() // 1_000_000
+    assert len(made) == 2000
+    for text in made:
+        value = UUID(text)
+        assert (str(value), value.version, value.variant) == (text, 7, RFC_4122)
+        assert before.int >> 80 <= value.int >> 80 <= after
 
 
 def test_uuid7s_differ_and_grow() -> None:

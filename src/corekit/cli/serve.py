@@ -76,13 +76,14 @@ def worker(path: Path | None, env: str | None, database: str | None, data_dir: P
 
 async def _serve(kit: Corekit, place: Any) -> None:
     """Serve in this process; where it has the `Place` of a worker, on the socket that its supervisor reserved."""
-    from corekit.web import WebSettings, create_app  # noqa: PLC0415  # HTTP is an extra, as above
+    from corekit.web import WebSettings, asgi  # noqa: PLC0415  # HTTP is an extra, as above
+    from corekit.web.access import logged  # noqa: PLC0415
     from corekit.web.uvicorn import Server, server_config  # noqa: PLC0415
 
     settings = kit.config.table("web", WebSettings)
     with _reserve(settings.host, settings.port) if place is None else place.listening_socket() as listener:
         async with kit:
-            app = create_app(kit, lifespan=False)
+            app = logged(kit.config, asgi(kit))
             server = Server(server_config(app), drain=lambda: kit.drain(settings.drain))
             _open(listener)  # a kit that refuses to start has never listened
             if place is None or place.first:
@@ -148,6 +149,5 @@ def _announce(kit: Corekit, address: tuple[str, int], *, docs: bool) -> None:
 def _logs(config: Config) -> None:
     settings = config.table("logs", LogSettings)
     personal = {column for _, column, _ in marked(Base.registry)}
-    style = settings.style or ("text" if config.env == "dev" else "json")
-    configure_logs(style, level=settings.level, deny=personal - {"id", "actor", "tenant"})
+    configure_logs(settings.style_in(config.env), level=settings.level, deny=personal - {"id", "actor", "tenant"})
     logging.captureWarnings(True)

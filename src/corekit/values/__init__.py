@@ -2,7 +2,7 @@
 
 from corekit.values.choices import choices
 from corekit.values.clock import Clock, SystemClock, rfc3339
-from corekit.values.ids import parse_id, typeid, uuid7
+from corekit.values.ids import parse_id, trace_id, typeid, uuid7
 from corekit.values.money import CurrencyMismatch, Money
 from corekit.values.pages import Page, decode_cursor, encode_cursor
 
@@ -17,6 +17,7 @@ __all__ = [
     "encode_cursor",
     "parse_id",
     "rfc3339",
+    "trace_id",
     "typeid",
     "uuid7",
 ]

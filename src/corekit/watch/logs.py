@@ -34,10 +34,15 @@ _PATTERNS = (
 
 
 class LogSettings(Settings, frozen=True):
-    """`[logs]`: `style` is text in dev and json elsewhere unless it is set."""
+    """`[logs]`: `style` is text in dev and json elsewhere unless it is set; `requests` asks for a line per request."""
 
     style: Literal["json", "text"] | None = None
     level: Literal["debug", "info", "warning", "error"] = "info"
+    requests: bool = True
+
+    def style_in(self, env: str) -> Literal["json", "text"]:
+        """Tell how lines look in an environment."""
+        return self.style or ("text" if env == "dev" else "json")
 
 
 def get_logger(name: str) -> FilteringBoundLogger:

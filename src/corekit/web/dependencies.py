@@ -24,14 +24,14 @@ async def open_context(request: Request[Any, Any, Any]) -> AsyncGenerator[Contex
         yield ctx
 
 
-async def who(request: Request[Any, Any, Any]) -> Caller:
+def who(request: Request[Any, Any, Any]) -> Caller:
     """Tell who asks."""
     return asker(request.scope)[0]
 
 
 DEPENDENCIES: Mapping[str, Provide] = {
     "ctx": Provide(open_context),
-    "caller": Provide(who),
+    "caller": Provide(who, sync_to_thread=False),
     "idempotency_key": Provide(key_of),
     "if_match": Provide(match_of),
 }

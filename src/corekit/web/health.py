@@ -7,7 +7,10 @@ from litestar import Response, get
 
 from corekit.context import Kit
 from corekit.watch import Health
+from corekit.web.access import LOGGED
 from corekit.web.guards import public
+
+_OPTIONS = {"bearer": "own", LOGGED: False}  # no token is read, and no line is logged while all is well
 
 
 class Readiness(msgspec.Struct):
@@ -20,12 +23,12 @@ class Readiness(msgspec.Struct):
 def probes(kit: Kit, health: Health) -> list[Any]:
     """Make `/live` and `/ready`."""
 
-    @get("/live", guards=[public("an orchestrator probes it")], include_in_schema=False, opt={"bearer": "own"})
+    @get("/live", guards=[public("an orchestrator probes it")], include_in_schema=False, opt=_OPTIONS)
     async def live() -> dict[str, str]:
         """Answer: that is the proof. Never touches the database."""
         return {"status": "ok", "env": kit.env}
 
-    @get("/ready", guards=[public("an orchestrator probes it")], include_in_schema=False, opt={"bearer": "own"})
+    @get("/ready", guards=[public("an orchestrator probes it")], include_in_schema=False, opt=_OPTIONS)
     async def ready() -> Response[Readiness]:
         """Tell whether traffic may come."""
         ok, states = await health.ready()

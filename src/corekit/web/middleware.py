@@ -8,7 +8,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from corekit.context import Actor, Caller, Client, Kit
 from corekit.contracts.auth import Denied, authenticate
-from corekit.values import uuid7
+from corekit.values import trace_id
 from corekit.web.proxies import Proxies
 
 _KEY = "corekit"
@@ -46,7 +46,7 @@ class WhoAsks(ASGIMiddleware):
         for key, value in scope["headers"]:
             if key in _HEADERS:  # each proxy may have added a line of its own
                 headers[key] = headers[key] + b"," + value if key == _FORWARDED and key in headers else value
-        request_id = str(uuid7())
+        request_id = trace_id()
         scope.setdefault("state", {})["request_id"] = request_id
         peer = (scope.get("client") or ("", 0))[0]
         address = self._proxies.client(peer, headers.get(_FORWARDED, b"").decode("latin-1"))

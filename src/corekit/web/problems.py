@@ -13,7 +13,7 @@ from litestar.serialization import decode_json
 from corekit.data.faults import is_away, is_refused
 from corekit.errors import PREFIX, Forbidden, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
 from corekit.guard.idempotency import Replay
-from corekit.values import choices, uuid7
+from corekit.values import choices, trace_id
 from corekit.watch.logs import get_logger
 
 _OURS: Mapping[int, type[Problem]] = {401: Unauthenticated, 404: NotFound, 413: TooLarge}
@@ -39,7 +39,7 @@ def on_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[by
             "request_failed",
             exc_info=problem.__cause__,
             request_id=request_id(request),
-            route=request.scope["path"],
+            route=request.scope.get("path_template", ""),
             error=problem.slug,
         )
     return answer(problem, request_id(request))
@@ -61,7 +61,7 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
         return on_exception(request, error)
     headers = dict(error.headers or {})
     if not request_id(request):  # no route, so no middleware has made one
-        headers["X-Request-Id"] = str(uuid7())
+        headers["X-Request-Id"] = trace_id()
     if known := _OURS.get(error.status_code):
         return answer(known(headers=headers))
     problem = Problem(error.detail)
@@ -85,7 +85,10 @@ def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[
         return on_http_exception(request, ClientException("the body is not JSON in UTF-8, or is nested too deep"))
     fault = _fault(error)
     get_logger("corekit.web").exception(
-        "request_failed", request_id=request_id(request), route=request.scope["path"], error=type(error).__name__
+        "request_failed",
+        request_id=request_id(request),
+        route=request.scope.get("path_template", ""),
+        error=type(error).__name__,
     )
     return answer(fault, request_id(request))
 

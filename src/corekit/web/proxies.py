@@ -1,12 +1,14 @@
 """Who a request comes from, if proxies stand between."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from corekit.errors import ConfigError
 
 HOPS_MAX = 32  # whoever names more only wants us to read them
 _LONGEST = 64  # characters of an address with its zone and port
+_REMEMBERED = 4096  # clients: most ask more than once
 _WRITTEN = re.compile(r"\[([^]]+)](?::\d{1,5})?|([^:[]+)(?::\d{1,5})?|([^[]+)", re.ASCII)
 _MAPPED = IPv6Network("::ffff:0:0/96")  # how a socket for both families shows IPv4
 
@@ -16,6 +18,7 @@ class Proxies:
 
     def __init__(self, trusted: tuple[str, ...] = ()) -> None:
         self._trusted = [_network(text) for text in trusted]
+        self._found = lru_cache(maxsize=_REMEMBERED)(self._find)
 
     def client(self, peer: str, forwarded: str) -> str:
         """Return the right-most address that is no trusted proxy's; each proxy adds whom it saw on the right.
@@ -23,6 +26,9 @@ class Proxies:
         Where a proxy wrote no address (`unknown`, `unix:`, nothing), what is further left may be the client's
         invention: then, and where only proxies are named, it is the peer.
         """
+        return (self._found if len(forwarded) <= _LONGEST else self._find)(peer, forwarded)
+
+    def _find(self, peer: str, forwarded: str) -> str:
         nearest = _address(peer)
         if nearest is None:
             return peer

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from corekit.context import NOBODY, Actor, Caller
 from corekit.errors import Problem
-from corekit.values import typeid, uuid7
+from corekit.values import trace_id, typeid
 from corekit.watch.logs import get_logger
 from corekit_realtime.buckets import Bucket
 from corekit_realtime.channel import Subscription
@@ -120,7 +120,7 @@ class Connection:
 
     def fresh_caller(self) -> Caller:
         """Return who asks, for one command: it has a request id of its own."""
-        return replace(self.caller, request_id=str(uuid7()))
+        return replace(self.caller, request_id=trace_id())
 
     def stranger(self) -> Caller:
         """Return somebody unknown at the same place, to be identified by a token."""
