@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from corekit import Corekit, Plugin
 from corekit.data import DatabaseSettings
 from corekit.testing import FakeClock, NatsServer, PostgresServer, ValkeyServer, free_port
 
+sys.path.insert(0, str(Path(__file__).parent / "tests"))  # where the helpers of several folders are
 OPENID = Path(__file__).parent / "plugins/auth/tests/social/openid"
 Plugins = tuple[type[Plugin[Any]], ...]
 # A machine with other things to do is slow, and nothing is wrong with it.

@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from nursery import run_corekit  # beside this folder
 
 from corekit import Actor, Corekit
 from corekit.context import Client
@@ -32,8 +32,7 @@ def cli(database_url: str, tmp_path: Path) -> Cli:
     (tmp_path / "corekit.toml").write_text(f'[kit]\nplugins = []\ndata_dir = "{tmp_path}"\n')
 
     def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "corekit", *arguments, "--database", database_url]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+        return run_corekit(tmp_path, *arguments, "--database", database_url)
 
     return cli
 
@@ -100,8 +99,7 @@ async def test_list_reads_more_than_one_page(kit: Corekit, cli: Cli) -> None:
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
-    command = [sys.executable, "-m", "corekit", "audit", "list", *arguments]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = run_corekit(tmp_path, "audit", "list", *arguments)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from nursery import run_corekit  # beside this folder
 from sqlalchemy.engine import make_url
 
 from corekit.cli.main import cli
@@ -26,16 +27,7 @@ COREKIT = [sys.executable, "-m", "corekit"]
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        [*COREKIT, *arguments],
-        cwd=folder,
-        env=CLEAN | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_corekit(folder, *arguments, env=CLEAN | environment)
 
 
 def fails(done: subprocess.CompletedProcess[str], code: int, text: str) -> None:

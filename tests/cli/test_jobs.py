@@ -1,13 +1,13 @@
 """`corekit jobs`: listed without payloads, retried, buried, dropped."""
 
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from nursery import run_corekit  # beside this folder
 from sqlalchemy import select
 
 from corekit import Corekit
@@ -29,8 +29,7 @@ def cli(database_url: str, tmp_path: Path) -> Cli:
     (tmp_path / "corekit.toml").write_text("[kit]\nplugins = []\n")
 
     def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "corekit", "jobs", *arguments, "--database", database_url]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+        return run_corekit(tmp_path, "jobs", *arguments, "--database", database_url)
 
     return cli
 

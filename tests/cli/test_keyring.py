@@ -4,12 +4,11 @@ import json
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
+from nursery import run_corekit  # beside this folder
 
 from corekit.data import Keyring
 from corekit.data.crypto import KeyringSettings
@@ -32,16 +31,7 @@ def settings(active: str, **keys: str) -> dict[str, str]:
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "corekit", *arguments],
-        cwd=folder,
-        env=CLEAN | {"COREKIT_KIT__PLUGINS": "[]"} | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_corekit(folder, *arguments, env=CLEAN | {"COREKIT_KIT__PLUGINS": "[]"} | environment)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout, done.stderr
 

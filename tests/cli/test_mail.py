@@ -1,12 +1,12 @@
 """`corekit mail`: what development kept is listed and shown."""
 
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from nursery import run_corekit  # beside this folder
 
 from corekit import Corekit
 from corekit.contracts.delivery import Mail, MailSender, Sent, Sms, SmsSender
@@ -29,8 +29,7 @@ def cli(database_url: str, tmp_path: Path) -> Cli:
     (tmp_path / "corekit.toml").write_text("[kit]\nplugins = []\n")
 
     def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "corekit", "mail", *arguments, "--database", database_url]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+        return run_corekit(tmp_path, "mail", *arguments, "--database", database_url)
 
     return cli
 

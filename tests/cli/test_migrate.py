@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from nursery import run_corekit  # beside this folder
 
 from corekit.testing import free_port
 
@@ -53,15 +54,8 @@ def migrate(database_url: str, tmp_path: Path) -> Migrate:
     """Run `corekit migrate` on each database."""
 
     def run(*arguments: str, plugins: str = "[]", **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COREKIT, "migrate", *arguments, "--database", database_url],
-            cwd=tmp_path,
-            env=environment(plugins, **more),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        everything = ("migrate", *arguments, "--database", database_url)
+        return run_corekit(tmp_path, *everything, env=environment(plugins, **more))
 
     return run
 
@@ -116,11 +110,10 @@ def test_down_is_careful(migrate: Migrate) -> None:
 
 def test_check_finds_drift(tmp_path: Path) -> None:
     def check() -> subprocess.CompletedProcess[str]:
-        command = [*COREKIT, "migrate", "check"]
-        return subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+        return run_corekit(tmp_path, "migrate", "check", env=environment())
 
     ends(check(), 3, "pending migrations: core_0006; run `corekit migrate up` first")
-    subprocess.run([*COREKIT, "migrate", "up"], cwd=tmp_path, env=environment(), capture_output=True, check=True)
+    ends(run_corekit(tmp_path, "migrate", "up", env=environment()), 0, "core_0006")
     ends(check(), 0, "revisions and tables are as they should be")
     with sqlite3.connect(tmp_path / "var" / "corekit.db") as connection:
         connection.execute("DROP TABLE corekit_job")
