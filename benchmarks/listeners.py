@@ -52,12 +52,12 @@ class Listener(asyncio.Protocol):
         return heard
 
 
-async def connect(port: int, path: str) -> Listener:
+async def connect(port: int, path: str, kind: type[Listener] = Listener) -> Listener:
     """Open a WebSocket as soon as the server listens (RFC 6455 §4.1)."""
     loop = asyncio.get_running_loop()
     for _ in range(500):
         try:
-            _, made = await loop.create_connection(Listener, "127.0.0.1", port)
+            _, made = await loop.create_connection(kind, "127.0.0.1", port)
             break
         except OSError:
             await asyncio.sleep(0.02)
