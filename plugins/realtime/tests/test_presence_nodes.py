@@ -209,7 +209,8 @@ class Recorder(MemoryBus):
 async def test_a_storm_takes_few_messages(clock: FakeClock) -> None:
     """10,000 clients come, in 10 channels each of 1,000, and go: messages in dozens."""
     bus = Recorder(alone=False)
-    presences = Presences("me", bus, RealtimeSettings(**QUICK), hears=lambda _: False, tell=lambda *_: None)
+    quiet = {"hears": lambda _: False, "tell": lambda *_: None, "offline": lambda *_: None}
+    presences = Presences("me", bus, RealtimeSettings(**QUICK), **quiet)
     clients = [ClientInfo(user=usr("alice"), client=f"client {number}") for number in range(10_000)]
     for number, info in enumerate(clients):
         presences.enter(room(str(number % 10)), info)
@@ -251,7 +252,7 @@ async def test_who_greets_is_answered_at_once(clock: FakeClock) -> None:
     """Red where only newcomers are: who lost its bus for a moment would wait for the next digest."""
     bus = Recorder(alone=False)
     settings = RealtimeSettings(**QUICK | {"presence_digest": 60})
-    presences = Presences("me", bus, settings, hears=lambda _: False, tell=lambda *_: None)
+    presences = Presences("me", bus, settings, hears=lambda _: False, tell=lambda *_: None, offline=lambda *_: None)
     for greets, answers in ((False, 1), (False, 0), (True, 1)):  # the first is news of a node
         bus.published.clear()
         presences.receive(Digest("other", 0, 0, 180, greets))

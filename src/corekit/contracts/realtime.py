@@ -8,10 +8,21 @@ from uuid import UUID
 import msgspec
 
 from corekit.context import Context
+from corekit.events import Event
 from corekit.hooks import hookspec
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 _MARK = "__corekit_method__"
+
+
+class WentOffline(Event, frozen=True, tag="realtime.went_offline"):
+    """A user's last device is gone, on every node, and has not come back within `leave_delay`; `at` is when it went.
+
+    Told once, by a node that is left: where all processes end together, nobody tells it.
+    """
+
+    user: UUID
+    at: datetime
 
 
 class Publication(msgspec.Struct, frozen=True):

@@ -31,7 +31,7 @@ from corekit_realtime.connection import Connection
 from corekit_realtime.connections import Connections
 from corekit_realtime.heartbeat import Heartbeat
 from corekit_realtime.methods import Methods
-from corekit_realtime.presence import Presences
+from corekit_realtime.presence import Departures, Presences
 from corekit_realtime.protocol import ClientInfo, Push, Reply, Unsubscribed, encoded
 from corekit_realtime.recovery import Recovery, compact
 from corekit_realtime.ring import Rings
@@ -65,7 +65,8 @@ class Node:
         self.connections = Connections()
         self.rings = Rings(asyncio.get_running_loop().time)
         self.recovery = Recovery(settings, self.stats, epoch=self.id, time=self.rings.now)
-        self.presences = Presences(self.id, bus, settings, hears=self._hears, tell=self._tell)
+        offline = Departures(kit, self.tasks).add
+        self.presences = Presences(self.id, bus, settings, hears=self._hears, tell=self._tell, offline=offline)
         self.presences.start(self.receive)
         checks = (self.caps.check, self.presences.check)
         self.heartbeat = Heartbeat(settings, kit.clock, expired=self._expired, checks=checks)

@@ -19,6 +19,7 @@ from corekit_realtime.centrifugo import Centrifugo
 from corekit_realtime.codes import FORCED, INVALID_TOKEN
 from corekit_realtime.gateway import Gateway
 from corekit_realtime.node import PURPOSE, Node
+from corekit_realtime.presence.departures import PURPOSE as DEPARTURES
 from corekit_realtime.service import RealtimeService
 from corekit_realtime.settings import RealtimeSettings
 from corekit_realtime.upkeep import Upkeep
@@ -31,7 +32,10 @@ class RealtimePlugin(Plugin[RealtimeSettings]):
 
     name = "realtime"
     provides = (Realtime,)
-    purposes = {PURPOSE: "Position checks and gap reads serve all subscribers of a node at once."}
+    purposes = {
+        PURPOSE: "Position checks and gap reads serve all subscribers of a node at once.",
+        DEPARTURES: "Nobody is connected any more in whose name it could be told.",
+    }
 
     def __init__(self, settings: RealtimeSettings | None = None, *, bus: Bus | None = None) -> None:
         super().__init__(settings)

@@ -35,6 +35,7 @@ class Peers:
         self._ask = ask
         self._silence = silence
         self._peers: dict[str, Peer] = {}
+        self._orphans: set[Key] = set()
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -56,6 +57,7 @@ class Peers:
                 if key not in peer.entries:
                     peer.entries.add(key)
                     peer.checksum = added(peer.checksum, *key)
+                self._orphans.discard(key)
                 self._rooms.enter(change.channel, change.info)
             else:
                 self._drop(peer, key)
@@ -92,6 +94,13 @@ class Peers:
                 del self._peers[node]
                 self._forget(peer.entries, at_once=True)
 
+    def inherits(self, key: Key, node: str) -> bool:
+        """Tell, once, whether it is for this node to speak of a device whose own node is gone."""
+        if key not in self._orphans:
+            return False
+        self._orphans.discard(key)
+        return node <= min(self._peers, default=node)
+
     def pardon(self, seconds: float) -> None:
         """Count a time against nobody: this process slept."""
         for peer in self._peers.values():
@@ -124,4 +133,6 @@ class Peers:
 
     def _forget(self, entries: Iterable[Key], *, at_once: bool) -> None:
         for channel, client in entries:
+            if client in self._rooms.clients(channel):
+                self._orphans.add((channel, client))
             self._rooms.leave(channel, client, at_once=at_once)

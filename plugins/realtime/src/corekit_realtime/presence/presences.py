@@ -12,6 +12,8 @@ from corekit_realtime.presence.rooms import Rooms
 from corekit_realtime.protocol import ClientInfo, Reply
 from corekit_realtime.settings import RealtimeSettings
 
+OWN = "user:"  # the channels in which each of a user's devices is
+Offline = Callable[[str, float], None]
 SILENCE = 3  # digests that may be missing
 _PACE = 0.02  # seconds between two messages of a long answer: publications want to pass too
 
@@ -27,10 +29,12 @@ class Presences:
         *,
         hears: Callable[[str], bool],
         tell: Callable[[str, list[Reply]], None],
+        offline: Offline,
     ) -> None:
         self._origin = origin
         self._bus = bus
         self._tell = tell
+        self._offline = offline
         self._shard = settings.shards  # one more than publications have
         self._tick = settings.join_leave_every
         self._every = settings.presence_digest
@@ -125,9 +129,13 @@ class Presences:
         """Return the journal, where somebody may hear of it now."""
         return None if self._bus.alone or not self._bus.ready else self._journaling()
 
-    def _gone(self, channel: str, client: str) -> None:
-        if self._journal is not None and self._journal.leave(channel, client):
+    def _gone(self, channel: str, info: ClientInfo, ago: float) -> None:
+        ours = self._journal is None or self._journal.leave(channel, info.client)
+        if ours and self._journal is not None:
             self._stir()
+        ours = self._peers.inherits((channel, info.client), self._origin) or ours
+        if ours and channel.startswith(OWN) and not self._rooms.clients(channel):
+            self._offline(info.user, ago)
 
     def _stir(self) -> None:
         if self._timer is None and not self._stopped:

@@ -9,19 +9,18 @@ from corekit_realtime.protocol import ClientInfo, Joined, Push, Reply
 
 Change = Literal["join", "leave"]
 Key = tuple[str, str]  # channel, client
+Gone = Callable[[str, ClientInfo, float], None]
 _NOBODY: dict[str, ClientInfo] = {}
 
 
 class Rooms:
     """A device that lost its connection stays for `delay` seconds, or until its user is back.
 
-    `hears` says whether joins and leaves of a channel are told here at all, `gone` is called for each that went,
-    `stir` when there is something to `flush`.
+    `hears` says whether joins and leaves of a channel are told here at all, `gone` is called for each that went, with
+    the seconds since then, `stir` when there is something to `flush`.
     """
 
-    def __init__(
-        self, *, delay: float, hears: Callable[[str], bool], gone: Callable[[str, str], None], stir: Callable[[], None]
-    ) -> None:
+    def __init__(self, *, delay: float, hears: Callable[[str], bool], gone: Gone, stir: Callable[[], None]) -> None:
         self._delay = delay
         self._hears = hears
         self._gone = gone
@@ -35,13 +34,12 @@ class Rooms:
     def enter(self, channel: str, info: ClientInfo) -> None:
         """Add a device; it takes the place of one of the same user that vanished a moment ago."""
         room = self._rooms.setdefault(channel, {})
-        if info.client in room:
+        known = info.client in room
+        if known:
             self._stay(channel, info)
+        room[info.client] = info
         for client in self._leaving.pop((channel, info.user), ()):
             self._remove(channel, client)
-        known = info.client in room
-        self._rooms[channel] = room
-        room[info.client] = info
         self._users.pop(channel, None)
         if not known:
             self._note(channel, "join", info)
@@ -60,7 +58,7 @@ class Rooms:
     def check(self, now: float) -> None:
         """Remove those whose time is over."""
         while self._due and next(iter(self._due.values())) <= now:
-            self._remove(*next(iter(self._due)))
+            self._remove(*next(iter(self._due)), ago=self._delay)
 
     def clients(self, channel: str) -> dict[str, ClientInfo]:
         """Return who is there, by client."""
@@ -87,7 +85,7 @@ class Rooms:
             if changes and self._hears(channel)
         }
 
-    def _remove(self, channel: str, client: str) -> None:
+    def _remove(self, channel: str, client: str, ago: float = 0.0) -> None:
         room = self._rooms[channel]
         info = room[client]
         self._stay(channel, info)
@@ -95,7 +93,7 @@ class Rooms:
         self._users.pop(channel, None)
         if not room:
             del self._rooms[channel]
-        self._gone(channel, client)
+        self._gone(channel, info, ago)
         self._note(channel, "leave", info)
 
     def _stay(self, channel: str, info: ClientInfo) -> None:
