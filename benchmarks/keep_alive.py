@@ -26,10 +26,12 @@ class Connection:
         """Send a GET; return the status and the body."""
         return await self._ask("GET", path, [f"Authorization: Bearer {bearer}"] if bearer else [])
 
-    async def post(self, path: str, body: dict[str, Any], *, form: str = "") -> tuple[int, bytes]:
+    async def post(
+        self, path: str, body: dict[str, Any], *, form: str = "", headers: Sequence[str] = ()
+    ) -> tuple[int, bytes]:
         """Post JSON, or a form that is encoded already."""
         kind = "application/x-www-form-urlencoded" if form else "application/json"
-        return await self._ask("POST", path, [f"Content-Type: {kind}"], (form or json.dumps(body)).encode())
+        return await self._ask("POST", path, [f"Content-Type: {kind}", *headers], (form or json.dumps(body)).encode())
 
     def close(self) -> None:
         """Hang up."""

@@ -43,13 +43,17 @@ def table(value: Any) -> str:
 
 @asynccontextmanager
 async def reference_kit(
-    folder: Path, database: DatabaseSettings | None, **auth: Any
+    folder: Path,
+    database: DatabaseSettings | None,
+    *,
+    plugins: Sequence[str] = ("auth", "realtime", "chat"),
+    **auth: Any,
 ) -> AsyncGenerator[tuple[int, int]]:
-    """Serve auth, realtime and chat as `corekit serve` does, with limits that refuse nothing; yields port and pid."""
+    """Serve some plugins as `corekit serve` does, with limits that refuse nothing; yields port and pid."""
     port = free_port()
     lines = [
         "[kit]",
-        'plugins = ["auth", "realtime", "chat"]',
+        f"plugins = {json.dumps(plugins)}",
         "[auth]",
         *(f"{name} = {table(value)}" for name, value in (LIMITS | auth).items()),
     ]
