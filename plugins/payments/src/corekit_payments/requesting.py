@@ -36,7 +36,7 @@ class Requests:
     may capture or refund need not be one who sees every payment. Each method raises what its verb and the store of
     keys raise, and after the commit:
 
-        PaymentDeclined: the provider refused.
+        PaymentDeclined: the provider refused, or our own rules did: these say no more than `blocked`.
         ProviderUnavailable: it was certainly not reached.
     """
 
@@ -114,7 +114,7 @@ class Requests:
 
         resource = await _claim(caller, key, make)
         if _is_payment(resource):
-            return await self._show(caller, resource)
+            return _unless_blocked(await self._show(caller, resource), kind)
         operation = await self._drive(caller, resource)
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
             row = await reading.operation_row(ctx, operation)
@@ -148,6 +148,14 @@ async def _claim(caller: Caller, key: IdempotencyKey, make: Make) -> str:
         resource = await make(ctx)
         await keys.attach(ctx, claim, resource, settled=_is_payment(resource))
         return resource
+
+
+def _unless_blocked(taken: Taken[Payment], kind: OperationKind) -> Taken[Payment]:
+    """Return what somebody tried to pay, unless our rules have ended it (PaymentDeclined)."""
+    paid = taken.shown
+    if kind == "authorize" and paid.decline is not None and paid.decline.reason == "blocked":
+        raise PaymentDeclined(reason="blocked", payment=paid.id, payment_status=paid.status)
+    return taken
 
 
 def _is_payment(resource: str) -> bool:

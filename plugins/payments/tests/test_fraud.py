@@ -1,0 +1,95 @@
+"""Fraud rules: what is blocked was never sent, its payer hears no more than that, and shadow acts on nothing."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from corekit.context import Actor
+from corekit.guard.audit_rows import AuditRow
+from corekit.kit import Corekit
+from corekit_payments.fraud.rows import FraudCounterRow, FraudDecisionRow
+from corekit_payments.fraud.settings import AmountRule, Bounds, FraudSettings, VelocityRule
+from corekit_payments.models import PURPOSE, OperationRow
+
+N, RACING = 5, 50
+
+
+def only(**rules: Any) -> FraudSettings:
+    """Have these rules and no others."""
+    others = ("blocklist", "amount", "velocity", "duplicate", "new_account")
+    return FraudSettings(off=tuple(name for name in others if name not in rules), **rules)  # type: ignore[arg-type]
+
+
+async def rows(kit: Corekit, row: Any) -> list[Any]:
+    async with kit.caller().system(PURPOSE).begin(readonly=True) as ctx:
+        return list((await ctx.session.scalars(select(row))).all())
+
+
+async def test_an_amount_beyond_its_bounds_is_blocked_and_never_sent(open_counter: Any) -> None:
+    """Red when a blocked operation is left `created`, or the decision rolls back with the refusal."""
+    bounds = {"INR": Bounds(minimum=500, maximum=2000)}
+    counter = await open_counter(fraud=only(amount=AmountRule(bounds=bounds)))
+    too_much = await counter.pay(amount={"amount": 2001, "currency": "INR"})
+    assert too_much.status_code == 402
+    body = too_much.json()
+    assert (body["reason"], body["payment_status"]) == ("blocked", "failed")
+    assert "amount" not in msgspec.json.encode(body).decode()
+    assert (await counter.pay(amount={"amount": 499, "currency": "INR"})).status_code == 402
+    assert (await counter.pay(amount={"amount": 2000, "currency": "INR"})).status_code == 201
+    assert (await counter.pay(amount={"amount": 5000, "currency": "USD"})).status_code == 201
+    assert counter.effects() == [(kind, n) for n in (2000, 5000) for kind in ("authorize", "capture")]
+    decisions = await rows(counter.kit, FraudDecisionRow)
+    assert sorted((one.rule, one.version, one.outcome, one.shadow, one.facts["why"]) for one in decisions) == [
+        ("amount", 0, "block", False, "above the maximum"),
+        ("amount", 0, "block", False, "below the minimum"),
+    ]
+    (blocked, *_) = [one for one in await rows(counter.kit, OperationRow) if one.id == decisions[0].operation_id]
+    assert (blocked.state, blocked.error_class, blocked.sends) == ("failed", "blocked", 0)
+    entries = [one for one in await rows(counter.kit, AuditRow) if one.action == "payments.fraud.decided"]
+    assert [(one.actor, one.details["outcome"], one.details["rules"]) for one in entries] == [
+        (Actor("alice").id, "block", ["amount"])
+    ] * 2
+
+
+async def test_a_blocked_payment_is_answered_alike_under_its_key_and_stays_ended(open_counter: Any) -> None:
+    bounds = {"INR": Bounds(maximum=10)}
+    counter = await open_counter(fraud=only(amount=AmountRule(bounds=bounds)))
+    first = await counter.pay(key="once")
+    again = await counter.pay(key="once")
+    assert (first.status_code, again.content) == (402, first.content)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    method = {"method": {"type": "token", "token": "tok_ok"}}
+    assert (await counter.post(f"/{first.json()['payment']}/confirm", method)).status_code == 409
+    assert len(await rows(counter.kit, OperationRow)) == 1
+
+
+async def test_of_fifty_at_once_exactly_as_many_as_allowed_go_through(open_counter: Any) -> None:
+    """Red when the counter is read before it is raised: then more than N see room."""
+    rule = VelocityRule(scopes=("principal",), minute=N, hour=None, day=None, day_sum={})
+    counter = await open_counter(fraud=only(velocity=rule), request_timeout=60.0)
+    answers = await asyncio.gather(*(counter.pay() for _ in range(RACING)))
+    assert sorted(one.status_code for one in answers) == [201] * N + [402] * (RACING - N)
+    assert counter.effects().count(("capture", 1000)) == N
+    assert [one.n for one in await rows(counter.kit, FraudCounterRow)] == [RACING]
+
+
+async def test_another_window_has_room_again(open_counter: Any, clock: Any) -> None:
+    rule = VelocityRule(scopes=("principal",), minute=1, hour=None, day=None, day_sum={})
+    counter = await open_counter(fraud=only(velocity=rule))
+    assert [(await counter.pay()).status_code for _ in range(2)] == [201, 402]
+    assert (await counter.pay(who="bob")).status_code == 201
+    clock.move(60)
+    assert (await counter.pay()).status_code == 201
+
+
+async def test_a_rule_in_shadow_is_asked_and_acts_on_nothing(open_counter: Any) -> None:
+    """Red when `strictest` counts findings in shadow."""
+    rule = AmountRule(bounds={"INR": Bounds(maximum=10)})
+    off = ("blocklist", "velocity", "duplicate", "new_account")
+    counter = await open_counter(fraud=FraudSettings(shadow=("amount",), off=off, amount=rule))  # type: ignore[arg-type]
+    assert (await counter.pay()).status_code == 201
+    (decision,) = await rows(counter.kit, FraudDecisionRow)
+    assert (decision.rule, decision.outcome, decision.shadow) == ("amount", "block", True)
+    assert not [one for one in await rows(counter.kit, AuditRow) if one.action == "payments.fraud.decided"]
