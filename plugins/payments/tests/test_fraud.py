@@ -1,12 +1,17 @@
 """Fraud rules: what is blocked was never sent, its payer hears no more than that, and shadow acts on nothing."""
 
 import asyncio
+import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from sqlalchemy import select
 
 from corekit.context import Actor
+from corekit.errors import ConfigError
 from corekit.guard.audit_rows import AuditRow
 from corekit.kit import Corekit
 from corekit_payments.fraud.rows import FraudCounterRow, FraudDecisionRow
@@ -93,3 +98,12 @@ async def test_a_rule_in_shadow_is_asked_and_acts_on_nothing(open_counter: Any) 
     (decision,) = await rows(counter.kit, FraudDecisionRow)
     assert (decision.rule, decision.outcome, decision.shadow) == ("amount", "block", True)
     assert not [one for one in await rows(counter.kit, AuditRow) if one.action == "payments.fraud.decided"]
+
+
+def test_the_settings_of_the_documentation_are_settings() -> None:
+    page = (Path(__file__).parents[3] / "docs/how-to/payments-fraud.md").read_text("utf-8")
+    (shown,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    read = msgspec.convert(tomllib.loads(shown)["payments"]["fraud"], FraudSettings)
+    assert (read.mode("duplicate"), read.mode("new_account"), read.mode("velocity")) == ("shadow", "off", "on")
+    with pytest.raises(ConfigError, match="duplicate"):
+        FraudSettings(shadow=("duplicate",), off=("duplicate",))

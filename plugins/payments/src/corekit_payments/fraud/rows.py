@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from corekit.contracts.payments import AssessmentOutcome
 from corekit.data import PII, Base, Encrypted, Json, Policy, has_permission
-from corekit_payments.fraud.settings import Mode, RuleName
+from corekit_payments.fraud.settings import Mode, RuleName, Scope
 
 MANAGE = "payments:fraud:manage"
 
@@ -63,7 +63,7 @@ class FraudListRow(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     tenant: Mapped[UUID | None]
-    kind: Mapped[str]
+    kind: Mapped[Scope]
     mac: Mapped[str] = mapped_column(unique=True)
     value: Mapped[str] = mapped_column(Encrypted())
     reason: Mapped[Annotated[str, PII("free_text", subject="author")]]

@@ -83,8 +83,10 @@ async def _locked(ctx: Context, rule: Rule) -> FraudRuleRow:
     """Lock the row of a rule, made of the settings where there is none: two who change it first wait as well."""
     insert = postgresql.insert if ctx.kit.database.dialect == "postgresql" else sqlite.insert
     id_, now = rule_id(ctx.tenant, rule.name), ctx.now()
-    values = {"id": id_, "tenant": ctx.tenant, "rule": rule.name, "mode": rule.mode, "parameters": rule.parameters}
-    values |= {"version": 0, "reason": "", "author": person_of(ctx), "created_at": now, "updated_at": now}
+    values: dict[str, Any] = {
+        "id": id_, "tenant": ctx.tenant, "rule": rule.name, "mode": rule.mode, "parameters": rule.parameters,
+        "version": 0, "reason": "", "author": person_of(ctx), "created_at": now, "updated_at": now,
+    }  # fmt: skip
     await ctx.session.execute(insert(FraudRuleRow).values(values).on_conflict_do_nothing())
     chosen = select(FraudRuleRow).where(FraudRuleRow.id == id_).with_for_update()
     return (await ctx.session.execute(chosen, execution_options={"populate_existing": True})).scalar_one()
