@@ -3,19 +3,25 @@
 import asyncio
 import re
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from corekit.context import Actor
+from corekit.contracts.payments import AssessmentOutcome
 from corekit.errors import ConfigError
 from corekit.guard.audit_rows import AuditRow
 from corekit.kit import Corekit
+from corekit_payments.fraud.judging import Finding, strictest
 from corekit_payments.fraud.rows import FraudCounterRow, FraudDecisionRow
 from corekit_payments.fraud.settings import AmountRule, Bounds, FraudSettings, VelocityRule
+from corekit_payments.fraud.subjects import network
 from corekit_payments.models import PURPOSE, OperationRow
 
 N, RACING = 5, 50
@@ -70,6 +76,18 @@ async def test_a_blocked_payment_is_answered_alike_under_its_key_and_stays_ended
     assert len(await rows(counter.kit, OperationRow)) == 1
 
 
+async def test_a_blocked_try_is_told_as_such_while_an_older_one_waits_for_its_payer(open_counter: Any) -> None:
+    """Red when the answer goes by the payment, which still waits, and not by what was just tried."""
+    rule = VelocityRule(scopes=("principal",), minute=1, hour=None, day=None, day_sum={})
+    counter = await open_counter(fraud=only(velocity=rule))
+    waits = (await counter.pay("tok_3ds")).json()
+    again = await counter.post(f"/{waits['id']}/confirm", {"method": {"type": "token", "token": "tok_ok"}})
+    assert (again.status_code, again.json()["reason"], again.json()["payment_status"]) == (
+        402, "blocked", "requires_action",
+    )  # fmt: skip
+    assert counter.effects() == []
+
+
 async def test_of_fifty_at_once_exactly_as_many_as_allowed_go_through(open_counter: Any) -> None:
     """Red when the counter is read before it is raised: then more than N see room."""
     rule = VelocityRule(scopes=("principal",), minute=N, hour=None, day=None, day_sum={})
@@ -107,3 +125,22 @@ def test_the_settings_of_the_documentation_are_settings() -> None:
     assert (read.mode("duplicate"), read.mode("new_account"), read.mode("velocity")) == ("shadow", "off", "on")
     with pytest.raises(ConfigError, match="duplicate"):
         FraudSettings(shadow=("duplicate",), off=("duplicate",))
+
+
+ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
+
+
+@given(ADDRESSES, st.data())
+def test_two_addresses_have_a_network_in_common_exactly_where_it_holds_both(one: Any, data: st.DataObject) -> None:
+    bits = data.draw(st.integers(0, one.max_prefixlen))
+    flipped = data.draw(st.integers(0, one.max_prefixlen - 1))
+    other = type(one)(int(one) ^ (1 << flipped))
+    assert (network(one, bits) == network(other, bits)) == (other in ip_network((one, bits), strict=False))
+
+
+@given(st.lists(st.tuples(st.sampled_from(get_args(AssessmentOutcome)), st.booleans())))
+def test_the_strictest_of_those_that_act_wins_in_any_order(said: list[tuple[AssessmentOutcome, bool]]) -> None:
+    findings = [Finding("rule", 1, outcome, shadow) for outcome, shadow in said]
+    acting = {outcome for outcome, shadow in said if not shadow}
+    wanted = next((one for one in ("block", "review", "challenge") if one in acting), "allow")
+    assert strictest(findings) == strictest(findings[::-1]) == wanted

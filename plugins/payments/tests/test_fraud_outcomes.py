@@ -164,6 +164,16 @@ async def test_a_new_account_pays_up_to_its_cap_until_it_is_old_enough(open_coun
     assert [(await counter.pay()).status_code for _ in range(2)] == [201, 201]
 
 
+async def test_the_start_says_where_nobody_knows_how_old_accounts_are(open_counter: Any, caplog: Any) -> None:
+    with caplog.at_level("INFO", logger="corekit.payments"):
+        await open_counter(RegisterPlugin({}), fraud=FraudSettings())
+        assert "payments_account_ages_unknown" not in caplog.text
+        await open_counter(fraud=only(amount=AmountRule()))
+        assert "payments_account_ages_unknown" not in caplog.text
+        await open_counter(fraud=FraudSettings())
+        assert "payments_account_ages_unknown" in caplog.text
+
+
 async def attempt(kit: Corekit, who: str, client: Client, token: str) -> str:
     """Try to pay by card, up to where it would be sent; return the status."""
     new = NewPayment(amount=Money(1000, "INR"), method=CardMethod(token=token), confirm=True)
@@ -171,11 +181,12 @@ async def attempt(kit: Corekit, who: str, client: Client, token: str) -> str:
         return (await ctx.get(Payments).create(ctx, new)).status
 
 
+ADDRESSES = ("203.0.113.1", "203.0.113.2", "::ffff:203.0.113.255")
 CARDS = {"cards": ProviderSettings(kind="cards")}
 
 
 async def test_each_scope_counts_for_itself(open_counter: Any, tmp_path: Path, clock: Any) -> None:
-    """Red when a hash leaves the scope or the network's neighbours out."""
+    """Red when a network leaves its neighbours out, or an IPv4 address inside an IPv6 one counts as IPv6."""
     rule = VelocityRule(minute=2, hour=None, day=None, day_sum={})
     counter = await open_counter(CardsPlugin(tmp_path, clock), fraud=only(velocity=rule), providers=CARDS)
     people = iter(f"person-{n}" for n in range(100))
@@ -183,7 +194,7 @@ async def test_each_scope_counts_for_itself(open_counter: Any, tmp_path: Path, c
         "principal": [("alice", Client(), f"pm_p{n}") for n in range(3)],
         "instrument": [(next(people), Client(), "pm_same") for _ in range(3)],
         "device": [(next(people), Client(device="d-41"), f"pm_d{n}") for n in range(3)],
-        "IPv4": [(next(people), Client(address=f"203.0.113.{n}"), f"pm_n{n}") for n in (1, 2, 255)],
+        "IPv4": [(next(people), Client(address=n), f"pm_n{n[-1]}") for n in ADDRESSES],
         "IPv6": [(next(people), Client(address=f"2001:db8:7:{n}::1"), f"pm_s{n}") for n in (1, 2, 3)],
         "nothing": [(next(people), Client(address=f"198.51.{n}.1", device=f"d-{n}"), f"pm_o{n}") for n in (1, 2, 3)],
     }

@@ -76,7 +76,7 @@ async def test_somebody_on_the_list_does_not_pay_until_they_are_taken_off(guarde
 
 
 async def test_networks_of_both_kinds_are_matched(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Red when only the address itself is looked for, or an IPv4 address inside an IPv6 one counts as IPv6."""
+    """Red when only the address itself is looked for."""
     for network, inside, outside in NETWORKS:
         made = await block(guarded, "network", network)
         assert made.status_code == 201, network
@@ -84,6 +84,12 @@ async def test_networks_of_both_kinds_are_matched(guarded: Any, monkeypatch: pyt
             monkeypatch.setattr(guarded.http._transport, "client", (address, 123))
             assert (await guarded.pay()).status_code == status, address
         await ask(guarded, "DELETE", f"/lists/block/{made.json()['id']}")
+
+
+async def test_of_those_who_list_the_same_at_once_one_is_first(guarded: Any) -> None:
+    raced = await asyncio.gather(*(block(guarded, "principal", ALICE) for _ in range(6)))
+    assert sorted(one.status_code for one in raced) == [201] + [409] * 5
+    assert len(await rows(guarded.kit, FraudListRow)) == 1
 
 
 async def test_an_entry_ends_and_can_be_made_again(guarded: Any, clock: Any) -> None:

@@ -219,7 +219,7 @@ class PaymentsService(Payments):
         amount = Money(payment.amount, payment.currency)
         demand_payable(provider, amount, payment.payee)
         self._upi.demand(str(type(method).__struct_config__.tag), amount)
-        await self._fraud.assess(books, await add_attempt(books, provider, method, person), via)
+        await self._fraud.assess(books, *await add_attempt(books, provider, method, person), via)
 
     async def _demand_price(self, ctx: Context, new: NewPayment) -> None:
         if new.amount.minor <= 0:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import exists, or_, select
+from sqlalchemy import bindparam, exists, or_, select
 
 from corekit.context import Context
 from corekit.contracts.audit import Audit, Target
@@ -41,6 +41,31 @@ _UNDER_WAY = (
     "succeeded",
     "needs_review",
 )
+_ENTRY, _OTHER = FraudListRow, PaymentRow
+_LISTED = (
+    select(_ENTRY.kind)
+    .where(
+        _ENTRY.mac.in_(bindparam("macs", expanding=True)),
+        _ENTRY.tenant.is_not_distinct_from(bindparam("tenant")),
+        or_(_ENTRY.expires_at.is_(None), _ENTRY.expires_at > bindparam("now")),
+    )
+    .order_by(_ENTRY.kind)
+    .limit(1)
+)
+_SAME = (
+    select(_OTHER.id)
+    .where(
+        _OTHER.payer == bindparam("payer"),
+        _OTHER.tenant.is_not_distinct_from(bindparam("tenant")),
+        _OTHER.payee.is_not_distinct_from(bindparam("payee")),
+        _OTHER.amount == bindparam("amount"),
+        _OTHER.currency == bindparam("currency"),
+        _OTHER.id != bindparam("id"),
+        _OTHER.status.in_(_UNDER_WAY),
+        exists().where(AttemptRow.payment_id == _OTHER.id, AttemptRow.created_at > bindparam("since")),
+    )
+    .limit(1)
+)
 
 
 class Fraud:
@@ -49,7 +74,7 @@ class Fraud:
     def __init__(self, settings: FraudSettings) -> None:
         self._settings = settings
 
-    async def assess(self, books: Books, operation: OperationRow, via: Via) -> None:
+    async def assess(self, books: Books, attempt: AttemptRow, operation: OperationRow, via: Via) -> None:
         """Judge an attempt that was just recorded, and block it, hold it back or have its payer challenged.
 
         Raises:
@@ -57,7 +82,6 @@ class Fraud:
 
         """
         ctx = books.ctx
-        attempt = await ctx.session.get_one(AttemptRow, operation.attempt_id)
         book = await rules_in_force(ctx, self._settings)
         found = subjects(ctx, books.payment.payer, attempt)
         attempt.instrument = found.get("instrument")
@@ -159,28 +183,16 @@ async def _age(ctx: Context, payer: UUID) -> int | None:
 async def _listed(ctx: Context, found: Mapping[Scope, str], attempt: AttemptRow) -> str | None:
     """Name the kind of an entry of the list that fits."""
     own = [name for scope, name in found.items() if scope != "network"]
-    row = FraudListRow
-    lives = or_(row.expires_at.is_(None), row.expires_at > ctx.now())
-    named = row.mac.in_([*own, *networks(ctx, attempt.address)]) & row.tenant.is_not_distinct_from(ctx.tenant)
-    kind: str | None = await ctx.session.scalar(select(row.kind).where(named, lives).order_by(row.kind).limit(1))
+    given = {"macs": [*own, *networks(ctx, attempt.address)], "tenant": ctx.tenant, "now": ctx.now()}
+    kind: str | None = await ctx.session.scalar(_LISTED, given)
     return kind
 
 
 async def _paid_already(books: Books, within: int) -> bool:
     """Tell whether the payer has just tried to pay the same, and may still come to pay it."""
-    mine, other, since = books.payment, PaymentRow, books.ctx.now() - timedelta(seconds=within)
-    tried = exists().where(AttemptRow.payment_id == other.id, AttemptRow.created_at > since)
-    same = select(other.id).where(
-        other.payer == mine.payer,
-        other.tenant.is_not_distinct_from(mine.tenant),
-        other.payee.is_not_distinct_from(mine.payee),
-        other.amount == mine.amount,
-        other.currency == mine.currency,
-        other.id != mine.id,
-        other.status.in_(_UNDER_WAY),
-        tried,
-    )
-    return await books.ctx.session.scalar(same.limit(1)) is not None
+    mine, since = books.payment, books.ctx.now() - timedelta(seconds=within)
+    given = {name: getattr(mine, name) for name in ("id", "payer", "tenant", "payee", "amount", "currency")}
+    return await books.ctx.session.scalar(_SAME, given | {"since": since}) is not None
 
 
 def _decision(

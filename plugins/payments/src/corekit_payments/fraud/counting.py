@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, or_, update
+from sqlalchemy import Executable, and_, or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from corekit.context import Context
@@ -74,12 +75,7 @@ class Counters:
         if not at:
             return Counted({}, self._amount.currency)
         self._raised = [self._row(scope, at[scope]) for scope in sorted(at)]
-        insert = (postgresql.insert if self._ctx.kit.database.dialect == "postgresql" else sqlite.insert)(TABLE)
-        again = {"n": TABLE.c.n + insert.excluded.n, "sum": TABLE.c.sum + insert.excluded.sum}
-        raised = insert.values(self._raised).on_conflict_do_update(
-            index_elements=[TABLE.c.scope, TABLE.c.window_start], set_=again
-        )
-        rows = await self._ctx.session.execute(raised.returning(TABLE.c.scope, TABLE.c.n, TABLE.c.sum))
+        rows = await self._ctx.session.execute(_raise(self._ctx.kit.database.dialect), self._raised)
         values = {at[row.scope]: int(row.n if at[row.scope].currency == _NUMBER else row.sum) for row in rows}
         return Counted(values, self._amount.currency)
 
@@ -103,6 +99,14 @@ class Counters:
             "scope": scope, "window_start": _start(self._ctx.now(), key.window), "tenant": self._ctx.tenant,
             "n": 1 if number else 0, "sum": 0 if number else self._amount.minor,
         }  # fmt: skip
+
+
+@cache
+def _raise(dialect: str) -> Executable:
+    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(TABLE)
+    again = {"n": TABLE.c.n + insert.excluded.n, "sum": TABLE.c.sum + insert.excluded.sum}
+    raised = insert.on_conflict_do_update(index_elements=[TABLE.c.scope, TABLE.c.window_start], set_=again)
+    return raised.returning(TABLE.c.scope, TABLE.c.n, TABLE.c.sum)
 
 
 def _start(now: datetime, window: int) -> datetime:

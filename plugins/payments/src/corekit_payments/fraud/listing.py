@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import and_, or_, select
+from sqlalchemy.exc import IntegrityError
 
 from corekit.context import Context
 from corekit.contracts.audit import Audit, Target
@@ -18,7 +19,7 @@ from corekit_payments.books import demand_purpose
 from corekit_payments.checks import refuse_card_numbers
 from corekit_payments.fraud.rows import MANAGE, FraudListRow
 from corekit_payments.fraud.settings import Scope
-from corekit_payments.fraud.subjects import LISTED, hashed
+from corekit_payments.fraud.subjects import LISTED, hashed, network
 from corekit_payments.reviewing import demand_reason
 from corekit_payments.rights import demand_held, person_of
 
@@ -87,8 +88,8 @@ async def add_entry(ctx: Context, new: NewEntry) -> Entry:
     demand_reason(new.reason)
     if new.expires_at is not None and new.expires_at <= ctx.now():
         raise Invalid("in the future", pointer="/expires_at")
-    value = _normal(new)
-    mac = hashed(ctx, new.kind, value)
+    value, name = _normal(new)
+    mac = hashed(ctx, new.kind, name)
     standing = await ctx.session.scalar(select(FraudListRow).where(FraudListRow.mac == mac))
     if standing is not None and (standing.expires_at is None or standing.expires_at > ctx.now()):
         raise Conflict("it is on the list already", entry=typeid(PREFIX, standing.id))
@@ -99,8 +100,12 @@ async def add_entry(ctx: Context, new: NewEntry) -> Entry:
         id=uuid7(), tenant=ctx.tenant, kind=new.kind, mac=mac, value=value, reason=new.reason, author=person_of(ctx),
         expires_at=new.expires_at, created_at=ctx.now(),
     )  # fmt: skip
-    ctx.session.add(row)
-    await ctx.session.flush()
+    try:
+        async with ctx.session.begin_nested():
+            ctx.session.add(row)
+            await ctx.session.flush()
+    except IntegrityError:  # somebody else has just done it
+        raise Conflict("it is on the list already") from None
     await _tell(ctx, row, "added", new.reason)
     return _entry(row, value)
 
@@ -117,20 +122,21 @@ async def drop_entry(ctx: Context, id_: str) -> None:
     await _tell(ctx, row, "removed", row.reason)
 
 
-def _normal(new: NewEntry) -> str:
-    """Write a value as attempts have it (Invalid)."""
+def _normal(new: NewEntry) -> tuple[str, str]:
+    """Write a value as it is shown, and as attempts have it (Invalid)."""
     if new.kind == "principal":
-        return str(parse_id("usr", new.value, pointer="/value"))
+        principal = str(parse_id("usr", new.value, pointer="/value"))
+        return principal, principal
     if new.kind != "network":
         refuse_card_numbers({"value": new.value})
-        return new.value
+        return new.value, new.value
     try:
         found = ip_network(new.value)
     except ValueError:
         raise Invalid("an address, or a network as 203.0.113.0/24", pointer="/value") from None
     if found.prefixlen not in LISTED[found.version]:
         raise Invalid("IPv4 from /8 to /32, IPv6 from /16 to /64 or /128", pointer="/value")
-    return str(found)
+    return str(found), network(found.network_address, found.prefixlen)
 
 
 async def _tell(ctx: Context, row: FraudListRow, change: str, reason: str) -> None:

@@ -3,7 +3,7 @@
 from uuid import UUID, uuid5
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from corekit.context import Context
 from corekit_payments.fraud.judging import RuleBook
@@ -27,13 +27,14 @@ PARAMETERS: dict[RuleName, type[Parameters]] = {
     "duplicate": DuplicateRule,
     "new_account": NewAccountRule,
 }
+_CHANGED = select(FraudRuleRow).where(FraudRuleRow.tenant.is_not_distinct_from(bindparam("tenant")))
 _RULES = UUID("5d0c0a0e-6a0f-5c7e-9d0e-0c7f8d1f9a31")
 
 
 async def rules_in_force(ctx: Context, settings: FraudSettings) -> RuleBook:
     """Read them; a rule that this release does not know is passed over."""
-    changed = select(FraudRuleRow).where(FraudRuleRow.tenant.is_not_distinct_from(ctx.tenant))
-    rows = {row.rule: row for row in await ctx.session.scalars(changed) if row.rule in RULES}
+    changed = await ctx.session.scalars(_CHANGED, {"tenant": ctx.tenant})
+    rows = {row.rule: row for row in changed if row.rule in RULES}
     modes = {name: rows[name].mode if name in rows else settings.mode(name) for name in RULES}
     parameters = {name: msgspec.convert(row.parameters, PARAMETERS[row.rule]) for name, row in rows.items()}
     shadow, off = (tuple(name for name in RULES if modes[name] == mode) for mode in ("shadow", "off"))

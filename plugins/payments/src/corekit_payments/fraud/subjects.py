@@ -1,7 +1,7 @@
 """Who and what an attempt comes from, named by keyed hashes: nothing here can be read back."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from uuid import UUID
 
 from corekit.context import Context
@@ -43,8 +43,8 @@ def networks(ctx: Context, address: str) -> list[str]:
 
 
 def network(address: IPv4Address | IPv6Address, bits: int) -> str:
-    """Write the network of so many bits around an address."""
-    return str(ip_network((address, bits), strict=False))
+    """Name the network of so many bits around an address."""
+    return f"{address.version}/{bits}/{int(address) >> (address.max_prefixlen - bits):x}"
 
 
 def parsed(text: str) -> IPv4Address | IPv6Address | None:
