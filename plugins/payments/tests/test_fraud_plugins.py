@@ -38,16 +38,19 @@ class OraclePlugin(Plugin[Settings]):
     ("outcome", "status", "seen"),
     [("allow", 201, "succeeded"), ("block", 402, "failed"), ("review", 201, "needs_review")],
 )
-async def test_its_word_counts(open_counter: Any, outcome: AssessmentOutcome, status: int, seen: str) -> None:
+async def test_its_word_counts(
+    open_counter: Any, monkeypatch: pytest.MonkeyPatch, outcome: AssessmentOutcome, status: int, seen: str
+) -> None:
     oracle = OraclePlugin(outcome)
     rule = VelocityRule(scopes=("principal", "network"), minute=5, hour=None, day=None, day_sum={"INR": 10**6})
     counter = await open_counter(oracle, fraud=only(velocity=rule))
+    monkeypatch.setattr(counter.http._transport, "client", ("203.0.113.7", 123))
     answer = await counter.pay()
     assert (answer.status_code, answer.json().get("payment_status", answer.json().get("status"))) == (status, seen)
     assert (counter.effects() == []) == (outcome != "allow")
     (facts,) = oracle.asked
     assert (facts.amount.minor, facts.method_type, facts.account_age_s, facts.address) == (
-        1000, "token", None, "127.0.0.1",
+        1000, "token", None, "203.0.113.7",
     )  # fmt: skip
     assert [(one.scope, one.window_s, one.n, one.sum) for one in facts.counters] == [
         ("network", 60, 1, None), ("principal", 60, 1, None),
