@@ -1,6 +1,5 @@
 """What comes of the rules: review, a challenge, a duplicate, a cap, and hashes where somebody is named."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -10,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from test_fraud import only, rows
+from test_fraud import only, raced, rows
 
 from corekit.context import Actor, Client, Context, Kit
 from corekit.contracts.auth import Auth, User
@@ -129,8 +128,8 @@ async def test_the_same_again_is_blocked_unless_it_is_meant_or_the_first_did_not
 ) -> None:
     """Also where both come at once: the second waits for the first at the payer's counter, and sees it."""
     counter = await open_counter(fraud=only(duplicate=DuplicateRule()), request_timeout=60.0)
-    raced = await asyncio.gather(*(counter.pay() for _ in range(8)))
-    assert sorted(one.status_code for one in raced) == [201] + [402] * 7
+    answers = await raced(counter.pay() for _ in range(8))
+    assert sorted(one.status_code for one in answers) == [201] + [402] * 7
     assert (await counter.pay(allow_duplicate=True)).status_code == 201
     assert (await counter.pay(amount={"amount": 1001, "currency": "INR"})).status_code == 201
     assert (await counter.pay(who="bob")).status_code == 201
@@ -217,7 +216,7 @@ async def test_those_who_share_counters_wait_for_each_other_and_never_both(
         (who, Client(address=f"203.0.{net}.1", device=f"d-{device}"), f"pm_{card}")
         for who in ("alice", "bob") for net in (1, 2) for device in (1, 2) for card in (1, 2)
     ]  # fmt: skip
-    await asyncio.gather(*(attempt(counter.kit, *one) for one in tries * 2))
+    await raced(attempt(counter.kit, *one) for one in tries * 2)
     found = [one for one in await rows(counter.kit, FraudCounterRow) if ":60:*:" in one.scope]
     assert [one.n for one in found] == [len(tries)] * 8
 

@@ -1,12 +1,11 @@
 """The list, the rules and the decisions over HTTP: by permission, audited, and without an identifier in a table."""
 
-import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from test_fraud import only, rows
+from test_fraud import only, raced, rows
 
 from corekit.context import Actor
 from corekit.guard.audit_rows import AuditRow
@@ -87,8 +86,8 @@ async def test_networks_of_both_kinds_are_matched(guarded: Any, monkeypatch: pyt
 
 
 async def test_of_those_who_list_the_same_at_once_one_is_first(guarded: Any) -> None:
-    raced = await asyncio.gather(*(block(guarded, "principal", ALICE) for _ in range(6)))
-    assert sorted(one.status_code for one in raced) == [201] + [409] * 5
+    answers = await raced(block(guarded, "principal", ALICE) for _ in range(6))
+    assert sorted(one.status_code for one in answers) == [201] + [409] * 5
     assert len(await rows(guarded.kit, FraudListRow)) == 1
 
 
@@ -135,9 +134,9 @@ async def test_a_rule_is_changed_by_its_version_and_stands_instead_of_the_settin
         ("new_account", "off", 0),
     ]  # fmt: skip
     assert (await ask(guarded, "PUT", "/rules/amount", CHANGED)).status_code == 428
-    raced = await asyncio.gather(*(ask(guarded, "PUT", "/rules/amount", CHANGED, match='"0"') for _ in range(4)))
-    assert sorted(one.status_code for one in raced) == [200, 412, 412, 412]
-    (changed,) = [one for one in raced if one.status_code == 200]
+    answers = await raced(ask(guarded, "PUT", "/rules/amount", CHANGED, match='"0"') for _ in range(4))
+    assert sorted(one.status_code for one in answers) == [200, 412, 412, 412]
+    (changed,) = [one for one in answers if one.status_code == 200]
     assert (changed.headers["ETag"], changed.json()["version"], changed.json()["parameters"]["outcome"]) == (
         '"1"', 1, "block",
     )  # fmt: skip
