@@ -1,54 +1,28 @@
 """Fraud rules: what is blocked was never sent, its payer hears no more than that, and shadow acts on nothing."""
 
-import asyncio
 import re
 import tomllib
-from collections.abc import Coroutine, Iterable
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
+from fraud_rules import only, raced, rows
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from corekit.context import Actor
 from corekit.contracts.payments import AssessmentOutcome
 from corekit.errors import ConfigError
 from corekit.guard.audit_rows import AuditRow
-from corekit.kit import Corekit
 from corekit_payments.fraud.judging import Finding, strictest
 from corekit_payments.fraud.rows import FraudCounterRow, FraudDecisionRow
 from corekit_payments.fraud.settings import AmountRule, Bounds, FraudSettings, VelocityRule
 from corekit_payments.fraud.subjects import network
-from corekit_payments.models import PURPOSE, OperationRow
+from corekit_payments.models import OperationRow
 
 N, RACING = 5, 50
-T = TypeVar("T")
-
-
-def only(**rules: Any) -> FraudSettings:
-    """Have these rules and no others."""
-    others = ("blocklist", "amount", "velocity", "duplicate", "new_account")
-    return FraudSettings(off=tuple(name for name in others if name not in rules), **rules)  # type: ignore[arg-type]
-
-
-async def rows(kit: Corekit, row: Any) -> list[Any]:
-    async with kit.caller().system(PURPOSE).begin(readonly=True) as ctx:
-        return list((await ctx.session.scalars(select(row))).all())
-
-
-async def raced(tries: Iterable[Coroutine[Any, Any, T]], most: int = 4) -> list[T]:
-    """Let many run at once, as many as a pool has connections: who waits for one longer than a while is refused."""
-    room = asyncio.Semaphore(most)
-
-    async def one(trying: Coroutine[Any, Any, T]) -> T:
-        async with room:
-            return await trying
-
-    return await asyncio.gather(*map(one, tries))
 
 
 async def test_an_amount_beyond_its_bounds_is_blocked_and_never_sent(open_counter: Any) -> None:

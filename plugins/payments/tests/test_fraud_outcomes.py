@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from test_fraud import only, raced, rows
+from fraud_rules import only, raced, rows
 
 from corekit.context import Actor, Client, Context, Kit
 from corekit.contracts.auth import Auth, User

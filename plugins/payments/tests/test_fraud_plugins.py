@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
+from fraud_rules import only, rows
 from sqlalchemy import select
-from test_fraud import only, rows
 
 from corekit.context import Context
 from corekit.contracts.payments import Assessment, AssessmentOutcome, PaymentFacts, assess_payment

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from test_fraud import only, raced, rows
+from fraud_rules import only, raced, rows
 
 from corekit.context import Actor
 from corekit.guard.audit_rows import AuditRow
