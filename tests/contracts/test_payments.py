@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from corekit.contracts.payments import Method, NewPayment, Operation, Payment, Refund
+from corekit.contracts.payments import Method, NewPayment, Operation, Payment, PaymentFacts, Refund
 
 GOLDEN: list[tuple[Any, str]] = [
     (Method, '{"type":"upi_qr","provider":"sandbox"}'),
@@ -14,7 +14,17 @@ GOLDEN: list[tuple[Any, str]] = [
         (
             '{"amount":{"amount":49900,"currency":"INR"},"capture_method":"automatic",'
             '"method":{"type":"upi_qr","provider":null},"confirm":true,"payee":"merchant",'
-            '"merchant_reference":"order-1007","description":null,"metadata":{},"return_url":null}'
+            '"merchant_reference":"order-1007","description":null,"metadata":{},"return_url":null,'
+            '"allow_duplicate":false}'
+        ),
+    ),
+    (
+        PaymentFacts,
+        (
+            '{"payment":"pay_01m817qnm0f9v8d3bzrbrvn12g","attempt":1,"payer":"usr_01m817qnrme9kvcps3826vz8d9",'
+            '"payee":"merchant","amount":{"amount":49900,"currency":"INR"},"method_type":"upi_qr","instrument":null,'
+            '"address":"203.0.113.7","agent":"Firefox 145 / Linux","device":"d-41","account_age_s":86400,'
+            '"allow_duplicate":false,"counters":[{"scope":"principal","window_s":60,"n":2,"sum":99800}]}'
         ),
     ),
     (

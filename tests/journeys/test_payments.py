@@ -22,6 +22,7 @@ BODY = {
     "method": {"type": "token", "token": "tok_ok"},
     "confirm": True,
     "merchant_reference": "order-1007",
+    "allow_duplicate": True,  # the rules are those that a server starts with
 }
 
 
@@ -70,6 +71,9 @@ async def test_somebody_pays_and_is_given_a_part_back(launch: Callable[..., Serv
             assert answer.status_code in {200, 201}, answer.text
             return dict(answer.json())
 
+        too_much = BODY | {"amount": {"amount": 500_001, "currency": "INR"}}  # for an account made just now
+        refused = await http.post(PAYMENTS, json=too_much, headers=ann.headers | {"Idempotency-Key": str(uuid4())})
+        assert (refused.status_code, refused.json()["reason"]) == (402, "blocked")
         held = await post("", BODY | {"capture_method": "manual"}, ann)
         assert (held["status"], held["payer"]) == ("requires_capture", typeid("usr", UUID(ann.id)))
         part = {"amount": {"amount": 9900, "currency": "INR"}}

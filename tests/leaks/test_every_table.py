@@ -24,6 +24,9 @@ Rows = dict[str, list[tuple[Any, ...]]]
 OPEN = {"tenant", "left_seq", "key"}  # empty: no tenant hides the row, nothing of it is over
 NONE_YET = {"capture_pending", "refund_pending"}  # or the sums of a payment would not fit into each other
 COUNTERPART = UUID(int=6)  # the other account of a posting, which is never the same one twice
+OTHER: dict[type, Any] = {  # of a key that no row has yet
+    Id: UUID(int=5), BigInteger: 8, Text: "new", LargeBinary: b"new", Instant: datetime(2031, 1, 1, tzinfo=UTC)
+}  # fmt: skip
 PUBLIC = {"corekit_dek"}  # what everybody reads, and makes, on purpose: its policy says why
 
 pytestmark = pytest.mark.filterwarnings("ignore:DELETE statement on table")
@@ -81,7 +84,7 @@ def _other(table: Table) -> dict[str, Any]:
     """Copy the row under another key."""
     row = bobs_row(table)
     for column in table.primary_key if not any(key.foreign_keys for key in table.primary_key) else ():
-        row[column.name] = {Id: UUID(int=5), BigInteger: 8, Text: "new", LargeBinary: b"new"}[type(column.type)]
+        row[column.name] = OTHER[type(column.type)]
     return row
 
 

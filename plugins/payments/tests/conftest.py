@@ -16,6 +16,7 @@ from sqlalchemy import select
 sys.path.insert(0, str(Path(__file__).parent))
 
 from counters import Counter, opened  # beside this file
+from generous import GENEROUS
 
 from corekit.context import Actor, Caller
 from corekit.contracts.payments import Evidence, OperationState
@@ -170,7 +171,7 @@ def migrated() -> tuple[type[PaymentsPlugin]]:
 @pytest.fixture
 async def kit(database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Corekit]:
     async with make_kit(
-        [PaymentsPlugin(PaymentsSettings(sweep=False))],
+        [PaymentsPlugin(PaymentsSettings(sweep=False, fraud=GENEROUS))],
         database=database,
         tmp_path=tmp_path,
         clock=clock,

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from generous import GENEROUS  # beside this file
 
 from corekit.context import Actor
 from corekit.contracts.auth import Denied, authenticate
@@ -22,18 +23,17 @@ from corekit_payments.plugin import journal_of
 from corekit_payments.sandbox import Journal
 
 BASE = "/payments/v1/payments"
-PEOPLE = ("alice", "bob", "clara", "sue", "rita", "olga")
+PEOPLE = ("alice", "bob", "clara", "sue", "rita", "olga", "frida")
+STAFF = {"clara": "cashier", "sue": "support", "rita": "reviewer", "olga": "operator", "frida": "guardian"}
 ACCESS = {
     "roles": {
         "cashier": ["payments:payment:capture", "payments:refund:create"],
         "support": ["payments:payment:read"],
         "reviewer": ["payments:payment:review"],
+        "guardian": ["payments:fraud:manage"],
         "operator": ["payments:recon:resolve", "payments:ledger:read"],
     },
-    "grants": {
-        str(Actor(who).id): [role]
-        for who, role in {"clara": "cashier", "sue": "support", "rita": "reviewer", "olga": "operator"}.items()
-    },
+    "grants": {str(Actor(who).id): [role] for who, role in STAFF.items()},
 }
 
 
@@ -89,7 +89,7 @@ async def opened(
     **more: Any,
 ) -> AsyncGenerator[Counter]:
     """Open a counter; what is in hand is driven by requests alone."""
-    payments = PaymentsPlugin(PaymentsSettings(**{"sweep": False, "request_timeout": 3.0, **more}))
+    payments = PaymentsPlugin(PaymentsSettings(**{"sweep": False, "request_timeout": 3.0, "fraud": GENEROUS, **more}))
     settings: dict[str, Any] = {"jobs": {"worker": worker}, "access": ACCESS}
     every = [payments, NamesPlugin(), *plugins]
     async with make_kit(every, database=database, tmp_path=folder, clock=clock, settings=settings) as kit:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from generous import GENEROUS
 
 from corekit.context import Context
 from corekit.contracts.payments import Operation, Posting, ledger_postings
@@ -55,7 +56,7 @@ def chart() -> ChartPlugin:
 async def kit(
     database: DatabaseSettings, tmp_path: Path, clock: FakeClock, chart: ChartPlugin
 ) -> AsyncGenerator[Corekit]:
-    plugins = [PaymentsPlugin(PaymentsSettings(sweep=False)), chart]
+    plugins = [PaymentsPlugin(PaymentsSettings(sweep=False, fraud=GENEROUS)), chart]
     settings = {"jobs": {"worker": False}}
     async with make_kit(plugins, database=database, tmp_path=tmp_path, clock=clock, settings=settings) as made:
         yield made

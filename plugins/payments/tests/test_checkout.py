@@ -10,11 +10,13 @@ from uuid import uuid4
 import httpx
 import pytest
 from counters import BASE, Counter
+from fraud_rules import only, rows
 from sqlalchemy import select
 
 from corekit.guard.audit_rows import AuditRow
 from corekit.testing import FakeClock, settle
 from corekit.watch.logs import scrub
+from corekit_payments.fraud.settings import AmountRule, Bounds
 
 HIDDEN = re.compile(r'name="form" value="([^"]+)"')
 STATUS = re.compile(r'data-status="(\w+)"')
@@ -99,6 +101,16 @@ async def test_the_headers_let_nothing_in(page: Page) -> None:
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert not re.search(r'\b(?:src|style)="|@import|url\(', answer.text)
+
+
+async def test_the_fraud_rules_hold_here_too(open_counter: Any) -> None:
+    counter = await open_counter(fraud=only(amount=AmountRule(bounds={"INR": Bounds(maximum=10)})))
+    page = await linked(counter)
+    assert await page.pay() == "failed"
+    assert "It cannot be made in this way." in (await page.look()).text
+    assert counter.effects() == []
+    (entry,) = [one for one in await rows(counter.kit, AuditRow) if one.action == "payments.fraud.decided"]
+    assert (entry.details["via"], entry.details["outcome"]) == ("checkout-link", "block")
 
 
 async def test_a_decline_is_told_and_another_try_succeeds(counter: Counter, page: Page) -> None:

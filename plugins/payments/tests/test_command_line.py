@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from generous import GENEROUS
 
 from corekit.cli.main import cli
 from corekit.context import Actor
@@ -50,7 +51,7 @@ async def pay(payments: Payments, kit: object, token: str) -> Payment:
 async def test_an_operator_sees_payments_and_the_journal_and_decides(
     database: DatabaseSettings, tmp_path: Path, clock: FakeClock, run: Run
 ) -> None:
-    plugin = PaymentsPlugin(PaymentsSettings(sweep=False))
+    plugin = PaymentsPlugin(PaymentsSettings(sweep=False, fraud=GENEROUS))
     async with make_kit([plugin], database=database, tmp_path=tmp_path, clock=clock, settings=QUIET) as kit:
         payments = kit.get(Payments)
         assert "there are none" in (await run("list")).stderr
@@ -82,7 +83,7 @@ async def test_an_operator_sees_payments_and_the_journal_and_decides(
 async def test_an_operator_disputes_what_the_sandbox_took(
     database: DatabaseSettings, tmp_path: Path, clock: FakeClock, run: Run
 ) -> None:
-    plugin = PaymentsPlugin(PaymentsSettings(sweep=False))
+    plugin = PaymentsPlugin(PaymentsSettings(sweep=False, fraud=GENEROUS))
     async with make_kit([plugin], database=database, tmp_path=tmp_path, clock=clock, settings=QUIET) as kit:
         await pay(kit.get(Payments), kit, "tok_ok")
         taken = msgspec.json.decode((await run("sandbox", "journal", "--json")).stdout.splitlines()[-1])["ref"]
@@ -124,7 +125,7 @@ async def test_an_instance_with_something_open_cannot_be_taken_away(
     def opened(settings: PaymentsSettings) -> object:
         return make_kit([PaymentsPlugin(settings)], database=database, tmp_path=tmp_path, clock=clock, settings=QUIET)
 
-    async with opened(PaymentsSettings(sweep=False)) as kit:  # type: ignore[attr-defined]
+    async with opened(PaymentsSettings(sweep=False, fraud=GENEROUS)) as kit:  # type: ignore[attr-defined]
         assert (await pay(kit.get(Payments), kit, "tok_pending")).status == "processing"
     with pytest.raises(ConfigError, match=r"payments\.providers\.sandbox"):
         async with opened(PaymentsSettings(sweep=False, providers={})):  # type: ignore[attr-defined]
@@ -133,7 +134,7 @@ async def test_an_instance_with_something_open_cannot_be_taken_away(
 
 async def test_notices_are_printed_signed_or_sent(database: DatabaseSettings, tmp_path: Path, run: Run) -> None:
     """A payment that waits for its payer ends by what the commands alone do: decide, then tell."""
-    plugin = PaymentsPlugin(PaymentsSettings(sweep=False))
+    plugin = PaymentsPlugin(PaymentsSettings(sweep=False, fraud=GENEROUS))
     async with make_kit([plugin], database=database, tmp_path=tmp_path) as kit, serve(kit) as base:
         payments = kit.get(Payments)
         asked = await pay(payments, kit, "tok_3ds")

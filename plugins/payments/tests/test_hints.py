@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from centrifuge import Client, ClientEventHandler, ServerPublicationContext
 from counters import BASE, payment
+from generous import GENEROUS
 from webhook_office import WEBHOOKS
 
 from corekit.context import Actor, Context
@@ -129,7 +130,7 @@ async def connected(http: httpx.AsyncClient, base: str) -> AsyncGenerator[tuple[
 async def served(database: DatabaseSettings, tmp_path: Path) -> AsyncGenerator[tuple[Corekit, str]]:
     accounts = pytest.importorskip("corekit_auth", reason="the accounts plugin is not installed")
     gateway = pytest.importorskip("corekit_realtime", reason="the gateway plugin is not installed")
-    payments = PaymentsPlugin(PaymentsSettings(sweep=False))
+    payments = PaymentsPlugin(PaymentsSettings(sweep=False, fraud=GENEROUS))
     plugins = [accounts.AuthPlugin(), gateway.RealtimePlugin(), payments]
     async with make_kit(plugins, database=database, tmp_path=tmp_path) as kit, serve(kit) as base:
         yield kit, base

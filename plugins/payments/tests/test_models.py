@@ -9,6 +9,7 @@ from corekit.kit import Corekit
 TABLES = {
     "payments_payment", "payments_attempt", "payments_operation", "payments_recon_item",
     "payments_ledger_account", "payments_ledger_tx", "payments_posting", "payments_webhook_inbox",
+    "payments_fraud_counter", "payments_fraud_decision", "payments_fraud_list", "payments_fraud_rule",
 }  # fmt: skip
 PERSONS = {
     "payments_payment": {"payer", "payee", "description", "details", "return_url"},
@@ -18,6 +19,8 @@ PERSONS = {
     "payments_operation": {"initiator", "reason"},
     "payments_recon_item": {"resolved_by", "reason"},
     "payments_ledger_account": {"code", "owner"},
+    "payments_fraud_list": {"author", "reason"},
+    "payments_fraud_rule": {"author", "reason"},
 }  # fmt: skip
 
 

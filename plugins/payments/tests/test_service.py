@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from generous import GENEROUS_TABLE
 from sqlalchemy import update
 
 from corekit.context import Actor, Context
@@ -93,6 +94,7 @@ SETTINGS = {
         "sweep": False,  # nothing is sent here
         "return_hosts": ["shop.example"],
         "max_attempts": 2,
+        "fraud": GENEROUS_TABLE,
         "providers": {
             "shop": {"kind": "closed", "collects_for_users": True},
             "other": {"kind": "stubborn"},

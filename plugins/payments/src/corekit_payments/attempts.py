@@ -36,8 +36,10 @@ def demand_payable(provider: Provider, amount: Money, payee: UUID | None) -> Non
         raise PayeeNotSupported(pointer="/payee")
 
 
-async def add_attempt(books: Books, provider: Provider, method: Method, initiator: UUID) -> None:
-    """Record one, to be sent by whoever drives it.
+async def add_attempt(
+    books: Books, provider: Provider, method: Method, initiator: UUID
+) -> tuple[AttemptRow, OperationRow]:
+    """Record one with its operation, to be sent by whoever drives it.
 
     Raises:
         PaymentState: there is nothing to pay any more, or not yet again.
@@ -58,9 +60,10 @@ async def add_attempt(books: Books, provider: Provider, method: Method, initiato
     )  # fmt: skip
     ctx.session.add(attempt)
     await ctx.session.flush()  # its operation refers to it
-    books.begin("authorize", attempt.id, provider.name, payment.amount, initiator=initiator)
+    operation = books.begin("authorize", attempt.id, provider.name, payment.amount, initiator=initiator)
     payment.provider = provider.name
     books.settle_columns()
+    return attempt, operation
 
 
 async def free_the_hand(books: Books) -> Books:

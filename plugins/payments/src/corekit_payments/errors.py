@@ -78,7 +78,10 @@ class WebhookRefused(Problem):
 
 
 class PaymentDeclined(Problem):
-    """The provider refused: `reason` is the class of its refusal, `payment_status` where that leaves `payment`."""
+    """It was refused: `reason` is the class of the refusal, `payment_status` where that leaves `payment`.
+
+    `blocked` is a refusal of our own rules, and nothing was sent; all others are the provider's.
+    """
 
     slug, status, code, title = "payment-declined", 402, 1212, "The payment was declined"
 

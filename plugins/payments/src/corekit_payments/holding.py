@@ -186,7 +186,7 @@ class Holding:
             key=op.provider_key, reference=op.reference, kind=op.kind, amount=Money(op.amount, books.payment.currency),
             payment=typeid("pay", books.payment.id), method=_method(attempt) if op is first else None,
             provider_ref=op.provider_ref or first.provider_ref, capture_method=books.payment.capture_method,
-            final=op.final, reason=op.reason, return_url=books.payment.return_url,
+            final=op.final, reason=op.reason, return_url=books.payment.return_url, challenge=attempt.challenge,
         )  # fmt: skip
 
 

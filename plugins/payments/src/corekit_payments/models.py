@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, exists, or_, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, exists, false, or_, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from corekit.contracts.payments import (
@@ -30,7 +30,8 @@ class PaymentRow(Base):
     """What somebody wants to pay, and what has become of it: `applying` alone writes the status and the totals.
 
     Totals are minor units of `currency`. `max_attempts` is the setting of the day it was made, so that the status
-    follows from the rows. After `cancel_requested_at` whatever still arrives is surplus.
+    follows from the rows. After `cancel_requested_at` whatever still arrives is surplus. With `allow_duplicate` its
+    payer means it although they have just paid the same.
     """
 
     __tablename__ = "payments_payment"
@@ -58,6 +59,7 @@ class PaymentRow(Base):
     description: Mapped[Annotated[str | None, PII("free_text", subject="payer")]]
     details: Mapped[Annotated[Any, PII("free_text", subject="payer")]] = mapped_column(Json())
     return_url: Mapped[Annotated[str | None, PII("free_text", subject="payer")]]
+    allow_duplicate: Mapped[bool] = mapped_column(default=False, server_default=false())
     version: Mapped[int]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -78,7 +80,10 @@ class PaymentRow(Base):
 
 
 class AttemptRow(Base):
-    """One try to pay by one method; the payee does not see it. `next_action` is for the payer's eyes."""
+    """One try to pay by one method; the payee does not see it. `next_action` is for the payer's eyes.
+
+    With `challenge` our rules want the payer to prove who they are.
+    """
 
     __tablename__ = "payments_attempt"
 
@@ -97,6 +102,7 @@ class AttemptRow(Base):
     next_action: Mapped[Annotated[str, PII("payment", subject="payer")] | None] = mapped_column(
         Encrypted(subject="payer")
     )
+    challenge: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
 
     __table_args__ = (UniqueConstraint("payment_id", "n"),)

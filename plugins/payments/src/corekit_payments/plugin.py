@@ -8,6 +8,7 @@ from typing import Any
 from corekit.context import Context, Kit
 from corekit.contracts.access import Permission, declared_permissions
 from corekit.contracts.audit import Audit
+from corekit.contracts.auth import Auth
 from corekit.contracts.payments import Payments, Provider, ProviderSettings, payment_providers
 from corekit.contracts.realtime import Realtime
 from corekit.errors import ConfigError
@@ -20,6 +21,8 @@ from corekit_payments.checkout.checkout import Checkout
 from corekit_payments.desk import Desk
 from corekit_payments.disputes import Disputes, warn_of_deadlines
 from corekit_payments.driving import Driver
+from corekit_payments.fraud.jobs import FraudJobs, tell_of_ages
+from corekit_payments.fraud.ruling import FraudRules
 from corekit_payments.hints import PaymentHints
 from corekit_payments.holding import Holding
 from corekit_payments.inbox import Inbox, Processing, WebhookJobs
@@ -40,13 +43,13 @@ from corekit_payments.sweeping import Sweeper
 from corekit_payments.upi.rules import UpiRules
 
 
-class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
+class PaymentsPlugin(WebhookJobs, FraudJobs, PaymentHints, Plugin[PaymentsSettings]):
     """Payments that happen once, or not at all, or are known to be unknown."""
 
     name = "payments"
     provides = (Payments,)
     requires = (Audit, Limits)
-    wants = (Realtime,)
+    wants = (Realtime, Auth)
     purposes = {PURPOSE: "Writes payments, for the person who pays or for an operator, after asking what they may."}
 
     def __init__(self, settings: PaymentsSettings | None = None) -> None:
@@ -58,6 +61,7 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
         """Ask for the adapters of the enabled instances, provide Payments, and look after what is open."""
         demand_live_on_purpose(kit.env, self.settings)
         self._kit = kit
+        tell_of_ages(kit, self.settings.fraud)
         async with AsyncExitStack() as stack:
             stack.callback(setattr, self, "_kit", None)
             providers = await Providers.start(kit, self.settings.providers)
@@ -70,6 +74,7 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
             service = PaymentsService(kit, self.settings, providers, driver, rules)
             kit.provide(Payments, service)
             kit.provide(UpiRules, rules)
+            kit.provide(FraudRules, FraudRules(self.settings.fraud))
             requests = Requests(service, self.settings.request_timeout)
             kit.provide(Requests, requests)
             kit.provide(Providers, providers)

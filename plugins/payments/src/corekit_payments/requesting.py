@@ -36,7 +36,7 @@ class Requests:
     may capture or refund need not be one who sees every payment. Each method raises what its verb and the store of
     keys raise, and after the commit:
 
-        PaymentDeclined: the provider refused.
+        PaymentDeclined: the provider refused, or our own rules did: these say no more than `blocked`.
         ProviderUnavailable: it was certainly not reached.
     """
 
@@ -114,7 +114,7 @@ class Requests:
 
         resource = await _claim(caller, key, make)
         if _is_payment(resource):
-            return await self._show(caller, resource)
+            return await self._unless_blocked(caller, await self._show(caller, resource), kind)
         operation = await self._drive(caller, resource)
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
             row = await reading.operation_row(ctx, operation)
@@ -122,6 +122,15 @@ class Requests:
             if row.state == "failed":
                 raise PaymentDeclined(reason=row.error_class, payment=paid.id, payment_status=paid.status)
             return Taken(paid, done=_done(row, ctx.now()))
+
+    async def _unless_blocked(self, caller: Caller, taken: Taken[Payment], kind: OperationKind) -> Taken[Payment]:
+        """Return what somebody tried to pay, unless our rules have ended that attempt (PaymentDeclined)."""
+        paid = taken.shown
+        async with caller.system(PURPOSE).begin(readonly=True) as ctx:
+            last = (await self._payments.operations(ctx, paid.id))[-1:] if kind == "authorize" else []
+        if any(one.kind == kind and one.error == "blocked" for one in last):
+            raise PaymentDeclined(reason="blocked", payment=paid.id, payment_status=paid.status)
+        return taken
 
     async def _show(self, caller: Caller, payment: str) -> Taken[Payment]:
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:

@@ -6,6 +6,7 @@ from corekit.context import Context
 from corekit.contracts.access import Permission, Scope
 from corekit.errors import NotFound, Refused, Unauthenticated
 from corekit_payments.books import Books
+from corekit_payments.fraud.rows import MANAGE
 from corekit_payments.ledger.rows import READ_LEDGER
 from corekit_payments.models import READ, RECONCILE, PaymentRow
 
@@ -19,6 +20,7 @@ PERMISSIONS = tuple(
         (REVIEW, "Let a payment go that was held back, or refuse it for good"),
         (REFUND, "Give captured money back"),
         (RECONCILE, "See what differs from a provider's books, have an operation looked up, and resolve it"),
+        (MANAGE, "See what the fraud rules decided, and change the rules and the list of who is blocked"),
         (READ_LEDGER, "See the accounts of the ledger and what is posted to them"),
     )
 )
@@ -66,6 +68,12 @@ def demand(ctx: Context, payment: PaymentRow, permission: str) -> None:
     if person in {payment.payer, payment.payee} or READ in held:
         raise Refused(f"needs the permission {permission}")
     raise NotFound
+
+
+def demand_held(ctx: Context, permission: str) -> None:
+    """Let those act who hold a permission, where it is about no payment (Refused)."""
+    if permission not in permissions_of(ctx):
+        raise Refused(f"needs the permission {permission}")
 
 
 def demand_may_cancel(books: Books) -> None:

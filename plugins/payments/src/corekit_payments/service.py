@@ -36,6 +36,7 @@ from corekit_payments.errors import (
     PayeeNotSupported,
     PaymentState,
 )
+from corekit_payments.fraud.assessing import Fraud
 from corekit_payments.models import PaymentRow
 from corekit_payments.moving import begin_capture, begin_refund, tell_refund
 from corekit_payments.providers import Providers
@@ -64,6 +65,7 @@ class PaymentsService(Payments):
         self._providers = providers
         self._driver = driver
         self._upi = upi
+        self._fraud = Fraud(settings.fraud)
 
     async def create(self, ctx: Context, new: NewPayment) -> Payment:
         """Record a payment; what it costs is the server's to say."""
@@ -80,7 +82,7 @@ class PaymentsService(Payments):
         await ctx.session.flush()
         books = Books(ctx, row, [])
         if new.method is not None:
-            await self._attempt(books, new.method, person)
+            await self._attempt(books, new.method, person, "request")
             await ctx.session.flush()
         await emit(ctx, PaymentCreated(**common(books), amount=new.amount))
         await record_request(books, "payment.created", amount=row.amount, currency=row.currency)
@@ -107,7 +109,7 @@ class PaymentsService(Payments):
         demand_not_held_back(books)
         books = await free_the_hand(books)
         demand_resolved(books)
-        await self._attempt(books, method, person)
+        await self._attempt(books, method, person, asked.via)
         books.payment.return_url = return_url or books.payment.return_url
         books.changed()
         await ctx.session.flush()
@@ -212,12 +214,12 @@ class PaymentsService(Payments):
             await emit(ctx, PaymentCanceled(**common(books), amount=Money(payment.amount, payment.currency)))
         await record_request(books, "payment.canceled", via=via, before=before, after=payment.status)
 
-    async def _attempt(self, books: Books, method: Method, person: UUID) -> None:
+    async def _attempt(self, books: Books, method: Method, person: UUID, via: Via) -> None:
         payment, provider = books.payment, self._providers.offering(method)
         amount = Money(payment.amount, payment.currency)
         demand_payable(provider, amount, payment.payee)
         self._upi.demand(str(type(method).__struct_config__.tag), amount)
-        await add_attempt(books, provider, method, person)
+        await self._fraud.assess(books, *await add_attempt(books, provider, method, person), via)
 
     async def _demand_price(self, ctx: Context, new: NewPayment) -> None:
         if new.amount.minor <= 0:
@@ -244,5 +246,6 @@ class PaymentsService(Payments):
             currency=new.amount.currency, capture_method=new.capture_method,
             merchant_reference=new.merchant_reference, status="requires_payment_method", refund_status="none",
             dispute_status="none", max_attempts=self._settings.max_attempts, description=new.description,
-            details=new.metadata, return_url=new.return_url, version=1, created_at=now, updated_at=now, **totals,
+            details=new.metadata, return_url=new.return_url,
+            allow_duplicate=new.allow_duplicate, version=1, created_at=now, updated_at=now, **totals,
         )  # fmt: skip

@@ -8,6 +8,7 @@ import msgspec
 from corekit.contracts.payments import ProviderSettings
 from corekit.errors import ConfigError
 from corekit.settings import Settings
+from corekit_payments.fraud.settings import FraudSettings
 from corekit_payments.upi.settings import UpiSettings
 
 _URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(?:/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?")
@@ -36,8 +37,8 @@ class PaymentsSettings(Settings, frozen=True):
     itself; else a person decides. Links to the checkout page begin with `external_url`, where clients reach us.
 
     With `amount_source = "client"` a payment that no `price_payment` prices costs what its client says; that is the
-    default in dev, elsewhere such a payment is refused. `upi` and `webhook` are the tables `[payments.upi]`
-    and `[payments.webhook]`.
+    default in dev, elsewhere such a payment is refused. `upi`, `webhook` and `fraud` are the tables `[payments.upi]`,
+    `[payments.webhook]` and `[payments.fraud]`.
     """
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
@@ -54,6 +55,7 @@ class PaymentsSettings(Settings, frozen=True):
     refund_surplus: bool = False
     upi: UpiSettings = UpiSettings()
     webhook: WebhookSettings = WebhookSettings()
+    fraud: FraudSettings = FraudSettings()
     providers: dict[str, ProviderSettings] = msgspec.field(
         default_factory=lambda: {"sandbox": ProviderSettings(kind="sandbox")}
     )

@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+sys.path.append(str(Path(__file__).parents[1]))
+
 import msgspec
 from crash_fate import Fate, Flaky, FlakyPlugin, Life, Setting  # beside this file
+from generous import GENEROUS  # in the folder above
 from sqlalchemy import select
 
 from corekit.context import Actor, Context
@@ -157,7 +160,7 @@ async def live(setting: Setting, life: Life) -> None:
     fate, clock = Fate(setting, life), FakeClock(life.now)
     if life.mortal or life.stops:
         break_in(fate)
-    settings = PaymentsSettings(providers={"flaky": ProviderSettings(kind="flaky")}, sweep=life.sweeps)
+    settings = PaymentsSettings(providers={"flaky": ProviderSettings(kind="flaky")}, sweep=life.sweeps, fraud=GENEROUS)
     kit = make_kit(
         [PaymentsPlugin(settings), FlakyPlugin(Flaky(fate, clock))], database=setting.database,
         tmp_path=Path(setting.folder) / "data", clock=clock, settings={"jobs": {"worker": False}, "access": ACCESS},

@@ -77,6 +77,16 @@ async def test_3d_secure(provider: StripeProvider) -> None:
     assert "secret" not in json.dumps([by_script.raw, by_page.raw])
 
 
+async def test_a_challenge_asks_for_3d_secure(provider: StripeProvider, stand_in: StandIn) -> None:
+    """What our rules want of the payer is asked for with what else is asked of the card, by the form too."""
+    held_back = [call(challenge=True, capture_method="manual"), call(number=2, method=RedirectMethod(name="elements"))]
+    for one in (*held_back, call(number=3, challenge=True, method=RedirectMethod(name="elements"))):
+        await provider.create(one)
+    wanted = "payment_method_options[card][request_three_d_secure]"
+    assert [dict(one.form).get(wanted) for one in stand_in.asked] == ["challenge", None, "challenge"]
+    assert dict(stand_in.asked[0].form)["payment_method_options[card][request_multicapture]"] == "if_available"
+
+
 async def test_the_form_goes_on_with_the_client_secret(provider: StripeProvider, stand_in: StandIn) -> None:
     made = await provider.create(call(method=RedirectMethod(name="elements")))
     assert made.state == "requires_action"

@@ -3,6 +3,7 @@
 Ids in structs are wire ids (`pay_… att_… pop_… usr_…`), in events UUIDs.
 """
 
+from corekit.contracts.payments.assessing import Assessment, AssessmentOutcome, PaymentCounter, PaymentFacts
 from corekit.contracts.payments.events import (
     DisputeClosed,
     DisputeOpened,
@@ -22,7 +23,13 @@ from corekit.contracts.payments.events import (
     RefundRequested,
     RefundSucceeded,
 )
-from corekit.contracts.payments.hooks import before_refund, ledger_postings, payment_providers, price_payment
+from corekit.contracts.payments.hooks import (
+    assess_payment,
+    before_refund,
+    ledger_postings,
+    payment_providers,
+    price_payment,
+)
 from corekit.contracts.payments.objects import (
     CaptureMethod,
     CardMethod,
@@ -77,6 +84,8 @@ from corekit.contracts.payments.providers import (
 from corekit.contracts.payments.service import Payments
 
 __all__ = [
+    "Assessment",
+    "AssessmentOutcome",
     "Capabilities",
     "CaptureMethod",
     "CardMethod",
@@ -108,8 +117,10 @@ __all__ = [
     "PaymentAuthorized",
     "PaymentCanceled",
     "PaymentCaptured",
+    "PaymentCounter",
     "PaymentCreated",
     "PaymentEvent",
+    "PaymentFacts",
     "PaymentFailed",
     "PaymentId",
     "PaymentMethod",
@@ -142,6 +153,7 @@ __all__ = [
     "UpiQrMethod",
     "UseStripeSdk",
     "Verdict",
+    "assess_payment",
     "before_refund",
     "ledger_postings",
     "payment_providers",

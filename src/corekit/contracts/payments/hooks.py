@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from corekit.context import Context
+from corekit.contracts.payments.assessing import Assessment, PaymentFacts
 from corekit.contracts.payments.objects import NewPayment, Operation, Posting, RefundDraft
 from corekit.contracts.payments.providers import Provider, ProviderSettings
 from corekit.hooks import hookspec
@@ -14,6 +15,15 @@ async def price_payment(new: NewPayment, ctx: Context) -> Money | None:
     """Say what is to be paid for this `merchant_reference`; another amount than the client's refuses the payment.
 
     Runs with the rights of the purpose `payments`: name the tenant and the person in what you query.
+    """
+
+
+@hookspec
+async def assess_payment(facts: PaymentFacts, ctx: Context) -> Assessment | None:
+    """Say what you think of an attempt to pay before it is sent: of all that are asked, the strictest outcome wins.
+
+    Runs with the rights of the purpose `payments`, in the transaction that records the attempt, and what you write is
+    part of that; a `Problem` that you raise undoes it, and what was counted with it: return `block` instead.
     """
 
 

@@ -113,7 +113,10 @@ NextAction = RedirectUrl | UseStripeSdk | UpiIntent | UpiQr  # shown to the paye
 
 
 class NewPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What somebody wants to pay; `payee` is a person's id or the operator, `merchant_reference` names the order."""
+    """What somebody wants to pay; `payee` is a person's id or the operator, `merchant_reference` names the order.
+
+    With `allow_duplicate` they mean it although they have just paid the same.
+    """
 
     amount: Money
     capture_method: CaptureMethod = "automatic"
@@ -124,6 +127,7 @@ class NewPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     description: Text | None = None
     metadata: Metadata = {}
     return_url: ReturnUrl | None = None
+    allow_duplicate: bool = False
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):

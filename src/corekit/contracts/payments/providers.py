@@ -78,6 +78,7 @@ class ProviderCall(msgspec.Struct, frozen=True, kw_only=True):
 
     `key` is the same for every sending of it, `reference` the text by which it can be looked up, `provider_ref` the
     provider's name for what is acted on: for an operation that follows an authorisation, that authorisation's.
+    With `challenge` the payer is to prove who they are (3DS), where there is a way.
     """
 
     key: str
@@ -91,6 +92,7 @@ class ProviderCall(msgspec.Struct, frozen=True, kw_only=True):
     final: bool = True
     reason: str = ""
     return_url: str | None = None
+    challenge: bool = False
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):

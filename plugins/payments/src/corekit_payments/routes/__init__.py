@@ -1,10 +1,11 @@
-"""`/payments/v1`: payments, what people at a desk do with them, what providers tell, and the page to pay on."""
+"""`/payments/v1`: payments, what people at a desk do, what providers tell, and the page to pay on."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from corekit_payments.routes.checkout import CheckoutLinkRoutes, CheckoutRoutes
 from corekit_payments.routes.desk import DeskRoutes
+from corekit_payments.routes.fraud import FraudRoutes
 from corekit_payments.routes.payments import MethodRoutes, PaymentRoutes
 from corekit_payments.routes.sandbox import SandboxRoutes
 from corekit_payments.routes.upi import UpiRoutes
@@ -15,4 +16,12 @@ from corekit_payments.settings import PaymentsSettings
 def routes(settings: PaymentsSettings) -> Sequence[Any]:
     """Make the routes."""
     pages = [CheckoutLinkRoutes, CheckoutRoutes, SandboxRoutes]
-    return [PaymentRoutes, MethodRoutes, UpiRoutes, DeskRoutes, *pages, webhooks(settings.webhook.max_body)]
+    return [
+        PaymentRoutes,
+        MethodRoutes,
+        UpiRoutes,
+        DeskRoutes,
+        FraudRoutes,
+        *pages,
+        webhooks(settings.webhook.max_body),
+    ]

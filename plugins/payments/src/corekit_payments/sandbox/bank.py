@@ -152,7 +152,8 @@ class Bank:
         if call.kind == "authorize":
             rupees = call.amount.currency == "INR" and call.amount.minor < _UPI_MOST
             known = means in TOKENS and (rupees or means not in _UPI.values())
-            return _STATES.get(means, ("succeeded", None)) if known else ("failed", "rejected")
+            good = ("requires_action" if call.challenge else "succeeded", None)
+            return _STATES.get(means, good) if known else ("failed", "rejected")
         if not self._has_room(db, call, parent):
             return "failed", "rejected"
         return ("failed", "declined") if (call.kind, means) == ("refund", "tok_refund_fails") else ("succeeded", None)

@@ -21,9 +21,14 @@ def create_params(call: ProviderCall) -> dict[str, Any]:
         "metadata": _notes(call) | ({"form": FORM} if form else {}),
         "expand": _CHARGE,
     }
+    card: dict[str, str] = {}
     if call.capture_method == "manual":
         params["metadata"][HELD] = "yes"
-        params["payment_method_options"] = {"card": {"request_multicapture": "if_available"}}
+        card["request_multicapture"] = "if_available"
+    if call.challenge:
+        card["request_three_d_secure"] = "challenge"
+    if card:
+        params["payment_method_options"] = {"card": card}
     if form:
         return params
     if not isinstance(call.method, CardMethod) or not call.method.token.startswith("pm_"):

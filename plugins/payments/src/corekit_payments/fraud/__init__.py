@@ -1,0 +1,1 @@
+"""Fraud rules: what is looked at before an attempt is sent, and what comes of it."""
