@@ -174,6 +174,7 @@ def _keep(books: Books, op: OperationRow, evidence: Evidence, said: Outcome) -> 
     """Keep evidence with what came of it, the same but once."""
     shown: dict[str, Any] = msgspec.to_builtins(evidence)
     shown.pop("next_action")  # it may hold a client's secret
+    shown.pop("reference")  # it is the operation's own
     if all(one["evidence"] | {"occurred_at": shown["occurred_at"]} != shown for one in op.seen):
         op.seen = [*op.seen, {"outcome": said, "evidence": shown}][-_SEEN:]
         op.updated_at = books.ctx.now()

@@ -16,6 +16,7 @@ from corekit.values import SystemClock
 from corekit_payments import reading
 from corekit_payments.ledger import Balance, balances, broken
 from corekit_payments.models import PURPOSE
+from corekit_payments.recon import Reconciliation, Run, counted
 from corekit_payments.sandbox import Effect, Journal, Sandbox, journal_of
 from corekit_payments.sandbox.sending import send
 from corekit_payments.settings import PaymentsSettings
@@ -85,6 +86,25 @@ def ledger(path: Path | None, env: str | None, database: str | None, data_dir: P
     for name, rows in wrong.items():
         click.echo(f"{name}: {', '.join(rows)}", err=True)
     if wrong:
+        raise SystemExit(1)
+
+
+@click.command()
+@click.option("--instance", multiple=True, help="Only this one, the name below [payments.providers]; may be repeated.")
+@configuration
+def reconcile(
+    instance: tuple[str, ...], path: Path | None, env: str | None, database: str | None, data_dir: Path | None
+) -> None:
+    """Hold what providers list against the books now, whatever rests after a failure; a server may run beside it.
+
+    Progress goes to stderr. The exit code is 1 where a run did not come to its end, or another goes on.
+    """
+    config = load(path, env, database, data_dir, payments={"sweep": False}, jobs={"worker": False})
+    kit = Corekit.load(config, alone=False)
+    done = run(_reconciled(kit, instance))
+    for name, counts in done.items():
+        click.echo(f"{name:<32}  {counts if counts is not None else 'did not come to its end; the log says why'}")
+    if None in done.values():
         raise SystemExit(1)
 
 
@@ -199,6 +219,24 @@ async def _with(kit: Corekit, do: Callable[[Context], Awaitable[T]]) -> T:
         await kit.schema.demand_current()
         async with kit.caller().system(PURPOSE).begin(readonly=True) as ctx:
             return await do(ctx)
+
+
+async def _reconciled(kit: Corekit, wanted: tuple[str, ...]) -> dict[str, str | None]:
+    """Run each instance in its turn, and write down what became of its rows."""
+    async with kit:
+        streams = kit.get(Reconciliation)
+        every = {one.name: one for one in streams.providers.every()}
+        if unknown := set(wanted) - every.keys():
+            raise click.UsageError(f"not enabled: {', '.join(sorted(unknown))}; there are {', '.join(every)}")
+        done: dict[str, str | None] = {}
+        for name in wanted or every:
+            ended = await streams.listing.run(every[name], now=True, progress=_progress)
+            done[name] = None if ended is None else counted(ended)
+        return done
+
+
+def _progress(going: Run) -> None:
+    click.echo(f"# {going.provider} {going.stream}: {counted(going)}", err=True)
 
 
 def _journal(kit: Corekit, instance: str) -> Journal:

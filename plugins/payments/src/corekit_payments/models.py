@@ -24,6 +24,7 @@ PURPOSE = "payments"
 READ = "payments:payment:read"
 RECONCILE = "payments:recon:resolve"
 IN_HAND = "state IN ('created', 'sending', 'unknown')"
+UNRECONCILED = "reconciled_at IS NULL AND state = 'succeeded'"
 
 
 class PaymentRow(Base):
@@ -144,6 +145,7 @@ class OperationRow(Base):
     stage_at: Mapped[datetime | None]
     fee: Mapped[int | None]
     seen: Mapped[list[Any]]
+    reconciled_at: Mapped[datetime | None]  # when the provider's own list agreed
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -171,11 +173,21 @@ class OperationRow(Base):
             sqlite_where=text("next_check_at IS NOT NULL"),
             postgresql_where=text("next_check_at IS NOT NULL"),
         ),
+        Index(
+            "ix_payments_operation_unreconciled",
+            "provider",
+            "id",
+            sqlite_where=text(UNRECONCILED),
+            postgresql_where=text(UNRECONCILED),
+        ),
     )
 
 
 class ReconciliationItemRow(Base):
-    """A difference between our books and a provider's, kept until somebody resolves it: one row however often seen."""
+    """A difference between our books and a provider's, kept until somebody resolves it: one row however often seen.
+
+    `parked` is what may still explain itself, and was told to nobody yet; then it is `open` until it is `resolved`.
+    """
 
     __tablename__ = "payments_recon_item"
 

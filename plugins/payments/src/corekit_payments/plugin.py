@@ -29,6 +29,7 @@ from corekit_payments.live import PRODUCTION, demand_live_on_purpose
 from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
 from corekit_payments.razorpay import bring
+from corekit_payments.recon import Listing, Reconciliation, ReconciliationJobs
 from corekit_payments.requesting import Requests
 from corekit_payments.returning import SurplusRefunds
 from corekit_payments.rights import PERMISSIONS
@@ -40,7 +41,7 @@ from corekit_payments.sweeping import Sweeper
 from corekit_payments.upi.rules import UpiRules
 
 
-class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
+class PaymentsPlugin(WebhookJobs, ReconciliationJobs, PaymentHints, Plugin[PaymentsSettings]):
     """Payments that happen once, or not at all, or are known to be unknown."""
 
     name = "payments"
@@ -75,6 +76,9 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
             kit.provide(Providers, providers)
             kit.provide(Checkout, Checkout(kit, requests, providers, rules, self.settings.upi.payee_name))
             kit.provide(Disputes, disputes := Disputes(holding))
+            listing = Listing(holding.caller(None), self.settings)
+            kit.provide(Reconciliation, reconciliation := Reconciliation(providers, listing))
+            self.reconciliation = reconciliation
             park = timedelta(seconds=self.settings.webhook.park)
             self.processing = Processing(providers, park, disputes.learn)
             kit.provide(Inbox, Inbox(kit, providers, self.process_webhook, live=self.settings.live))
@@ -96,9 +100,15 @@ class PaymentsPlugin(WebhookJobs, PaymentHints, Plugin[PaymentsSettings]):
     @classmethod
     def commands(cls) -> Sequence[Any]:
         """Return `corekit payments …`."""
-        from corekit_payments.command_line import ledger, list_, sandbox, show  # noqa: PLC0415  # only the command line needs it
+        from corekit_payments.command_line import (  # noqa: PLC0415  # only the command line needs it
+            ledger,
+            list_,
+            reconcile,
+            sandbox,
+            show,
+        )
 
-        return [list_, show, ledger, sandbox]
+        return [list_, show, ledger, reconcile, sandbox]
 
     @schedule("7 * * * *", tag="payments.check_ledger", purpose=PURPOSE)
     async def check_ledger(self, ctx: Context) -> None:

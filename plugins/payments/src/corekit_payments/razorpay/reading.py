@@ -97,6 +97,7 @@ def of_refund(refund: Refund, source: EvidenceSource) -> Evidence:
     state, amount = states.get(refund.status, "unknown"), Money(refund.amount, refund.currency)
     return Evidence(
         source=source, state=state, occurred_at=at(refund.created_at), provider_ref=refund.id, amount=amount,
+        reference=notes(refund.notes).reference or None,
         refunded=amount if state == "succeeded" else None, error_class="other" if state == "failed" else None,
         raw={"id": refund.id, "payment_id": refund.payment_id, "status": _cut(refund.status)},
     )  # fmt: skip
@@ -111,6 +112,7 @@ def of_payment(payment: Payment, source: EvidenceSource, *, capture: str | None 
     refunded = payment.amount_refunded
     return Evidence(
         source=source, state=state, occurred_at=at(payment.created_at), provider_ref=payment.id, amount=amount,
+        reference=notes(payment.notes).reference or None,
         captured=amount if taken else None,
         refunded=None if refunded is None else Money(refunded, payment.currency),
         fee=None if not payment.fee else Money(payment.fee, payment.currency),

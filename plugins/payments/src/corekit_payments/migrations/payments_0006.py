@@ -1,0 +1,46 @@
+"""Reconciliation: the runs, and which operations were found at their provider."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from corekit.data import Instant, Json
+
+revision = "payments_0006"
+down_revision = "payments_0004"
+branch_labels = None
+depends_on = None
+phase = "expand"
+
+_UNSEEN = "reconciled_at IS NULL AND state = 'succeeded'"
+
+
+def upgrade() -> None:
+    """Make the table, and add the column with its index."""
+    op.create_table(
+        "payments_recon_run",
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("stream", "provider", "state", "cursor")),
+        *(sa.Column(name, Instant(), nullable=False) for name in ("since", "began_at")),
+        *(sa.Column(name, Instant()) for name in ("lease_until", "next_at", "ended_at")),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("lock_token", "failures")),
+        sa.Column("counts", Json(), nullable=False),
+        sa.Column("failure", sa.Text()),
+        sa.PrimaryKeyConstraint("stream", "provider", name="pk_payments_recon_run"),
+    )
+    op.add_column("payments_operation", sa.Column("reconciled_at", Instant()))
+    with op.get_context().autocommit_block():
+        op.create_index(
+            "ix_payments_operation_unreconciled",
+            "payments_operation",
+            ["provider", "id"],
+            sqlite_where=sa.text(_UNSEEN),
+            postgresql_where=sa.text(_UNSEEN),
+            postgresql_concurrently=True,
+        )
+
+
+def downgrade() -> None:
+    """Take them away."""
+    op.drop_index("ix_payments_operation_unreconciled", "payments_operation")
+    with op.batch_alter_table("payments_operation") as batch:
+        batch.drop_column("reconciled_at")
+    op.drop_table("payments_recon_run")
