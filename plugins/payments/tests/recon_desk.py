@@ -5,8 +5,11 @@ from typing import Any
 from sqlalchemy import select
 from troubled_desk import Desk
 
-from corekit_payments.ledger import balances, broken
-from corekit_payments.models import OperationRow, ReconciliationItemRow
+from corekit.contracts.payments import Evidence
+from corekit.values import typeid
+from corekit_payments.disputes import Disputes
+from corekit_payments.ledger import LedgerTransactionRow, PostingRow, balances, broken
+from corekit_payments.models import OperationRow, PaymentRow, ReconciliationItemRow
 from corekit_payments.recon import Reconciliation
 from corekit_payments.recon.running import Run
 
@@ -18,8 +21,15 @@ class Auditor:
         self.desk, self.kit, self.clock = desk, desk.kit, desk.clock
         self.provider = desk.trouble.provider
 
+    async def run(self, stream: Any, **options: Any) -> Run | None:
+        return await self.kit.get(Reconciliation).run(stream, self.provider, **options)
+
     async def listing(self, **options: Any) -> Run | None:
-        return await self.kit.get(Reconciliation).listing.run(self.provider, **options)
+        return await self.run("listing", **options)
+
+    async def learn(self, of: str, shown: Evidence) -> None:
+        """Hear of a dispute of what the provider calls `of`."""
+        await self.kit.get(Disputes).learn("trouble", of, shown)
 
     async def counts(self, after: float = 60) -> dict[str, int]:
         """Run once, some seconds later; it has to come to its end."""
@@ -39,6 +49,15 @@ class Auditor:
 
     async def operations(self) -> list[OperationRow]:
         return await self.rows(OperationRow)
+
+    async def payments(self) -> list[str]:
+        return [typeid("pay", one.id) for one in await self.rows(PaymentRow)]
+
+    async def postings(self, kind: str) -> list[PostingRow]:
+        async with self.kit.caller().system("payments").begin(readonly=True) as ctx:
+            tx = LedgerTransactionRow
+            mine = select(PostingRow).join(tx, tx.id == PostingRow.tx).where(tx.kind == kind)
+            return list((await ctx.session.scalars(mine.order_by(tx.id, PostingRow.n))).all())
 
     async def items(self, state: str | None = None) -> list[ReconciliationItemRow]:
         return [one for one in await self.rows(ReconciliationItemRow) if state in {None, one.state}]

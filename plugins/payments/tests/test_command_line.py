@@ -88,7 +88,10 @@ async def test_an_operator_reconciles_beside_a_server(
         await pay(kit.get(Payments), kit, "tok_ok")
         done = await run("reconcile")
         assert done.exit_code == 0, done.output
-        assert done.stdout.split() == ["sandbox", "agreed", "1,", "listed", "1"]
+        assert done.stdout.split() == [
+            *("sandbox", "listing", "agreed", "1,", "listed", "1"),
+            *("sandbox", "settlement", "nothing", "to", "compare"),
+        ]
         assert done.stderr.startswith("# sandbox listing: agreed 1")
         other = await run("reconcile", "--instance", "other")
         assert (other.exit_code, "there are sandbox" in other.stderr) == (2, True)

@@ -195,7 +195,7 @@ async def test_a_runner_that_died_is_followed_by_one_that_goes_on(
     auditor: Auditor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Red when the cursor is not kept with each page, or a live lease does not keep another out."""
-    monkeypatch.setattr("corekit_payments.recon.listing._PAGE", 2)
+    monkeypatch.setattr("corekit_payments.recon.asking.PAGE", 2)
     for _ in range(5):
         await paid(auditor)
     auditor.clock.move(60)

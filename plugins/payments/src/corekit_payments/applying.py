@@ -10,9 +10,9 @@ from sqlalchemy import select
 from corekit.context import Context
 from corekit.contracts.payments import DisputeStage, Evidence, OperationState, PaymentStatus
 from corekit_payments.books import Books, lock_of
-from corekit_payments.capturing import capture_along
+from corekit_payments.capturing import capture_along, learn_fee
 from corekit_payments.items import close_returned, open_item
-from corekit_payments.ledger import post
+from corekit_payments.ledger import post, post_fee_of
 from corekit_payments.models import AttemptRow, OperationRow
 from corekit_payments.settling import settle
 from corekit_payments.surplus import is_surplus
@@ -68,7 +68,9 @@ async def _change(books: Books, op: OperationRow, evidence: Evidence, said: Outc
     if op.state != before.state and op.state == "succeeded":
         op.surplus = is_surplus(books, op)
     taken = await capture_along(books, op, evidence)
-    if not (books.settle_columns() or moved or taken is not None or _visible(op) != seen_before):
+    charged = learn_fee(books, op, evidence)
+    changed = books.settle_columns() or moved or taken is not None or charged is not None
+    if not (changed or _visible(op) != seen_before):
         return
     books.payment.version += 1
     books.payment.updated_at = op.updated_at = books.ctx.now()
@@ -76,6 +78,8 @@ async def _change(books: Books, op: OperationRow, evidence: Evidence, said: Outc
     await post(books, op, before.state)
     if taken is not None:
         await post(books, taken, "created")
+    if charged is not None:
+        await post_fee_of(books, charged)
     await _tell(books, before, taken)
     if before.state in IN_HAND and op.state not in IN_HAND:
         await settle(books.ctx, op.id)

@@ -16,7 +16,8 @@ from corekit.values import SystemClock
 from corekit_payments import reading
 from corekit_payments.ledger import Balance, balances, broken
 from corekit_payments.models import PURPOSE
-from corekit_payments.recon import Reconciliation, Run, counted
+from corekit_payments.recon import STREAMS, Reconciliation, Run, counted
+from corekit_payments.recon.rows import Stream
 from corekit_payments.sandbox import Effect, Journal, Sandbox, journal_of
 from corekit_payments.sandbox.sending import send
 from corekit_payments.settings import PaymentsSettings
@@ -91,17 +92,25 @@ def ledger(path: Path | None, env: str | None, database: str | None, data_dir: P
 
 @click.command()
 @click.option("--instance", multiple=True, help="Only this one, the name below [payments.providers]; may be repeated.")
+@click.option("--stream", multiple=True, type=click.Choice(list(STREAMS)), help="Only this one; may be repeated.")
 @configuration
 def reconcile(
-    instance: tuple[str, ...], path: Path | None, env: str | None, database: str | None, data_dir: Path | None
+    *,
+    instance: tuple[str, ...],
+    stream: tuple[Stream, ...],
+    path: Path | None,
+    env: str | None,
+    database: str | None,
+    data_dir: Path | None,
 ) -> None:
-    """Hold what providers list against the books now, whatever rests after a failure; a server may run beside it.
+    """Hold what providers list, and have paid out, against the books now, whatever rests after a failure.
 
-    Progress goes to stderr. The exit code is 1 where a run did not come to its end, or another goes on.
+    A server may run beside it. Progress goes to stderr. The exit code is 1 where a run did not come
+    to its end, or another goes on.
     """
     config = load(path, env, database, data_dir, payments={"sweep": False}, jobs={"worker": False})
     kit = Corekit.load(config, alone=False)
-    done = run(_reconciled(kit, instance))
+    done = run(_reconciled(kit, instance, stream))
     for name, counts in done.items():
         click.echo(f"{name:<32}  {counts if counts is not None else 'did not come to its end; the log says why'}")
     if None in done.values():
@@ -221,7 +230,9 @@ async def _with(kit: Corekit, do: Callable[[Context], Awaitable[T]]) -> T:
             return await do(ctx)
 
 
-async def _reconciled(kit: Corekit, wanted: tuple[str, ...]) -> dict[str, str | None]:
+async def _reconciled(
+    kit: Corekit, wanted: tuple[str, ...], wanted_streams: tuple[Stream, ...]
+) -> dict[str, str | None]:
     """Run each instance in its turn, and write down what became of its rows."""
     async with kit:
         streams = kit.get(Reconciliation)
@@ -230,8 +241,9 @@ async def _reconciled(kit: Corekit, wanted: tuple[str, ...]) -> dict[str, str | 
             raise click.UsageError(f"not enabled: {', '.join(sorted(unknown))}; there are {', '.join(every)}")
         done: dict[str, str | None] = {}
         for name in wanted or every:
-            ended = await streams.listing.run(every[name], now=True, progress=_progress)
-            done[name] = None if ended is None else counted(ended)
+            for stream in wanted_streams or STREAMS:
+                ended = await streams.run(stream, every[name], now=True, progress=_progress)
+                done[f"{name} {stream}"] = None if ended is None else counted(ended)
         return done
 
 

@@ -29,7 +29,7 @@ from corekit_payments.live import PRODUCTION, demand_live_on_purpose
 from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
 from corekit_payments.razorpay import bring
-from corekit_payments.recon import Listing, Reconciliation, ReconciliationJobs
+from corekit_payments.recon import Reconciliation, ReconciliationJobs
 from corekit_payments.requesting import Requests
 from corekit_payments.returning import SurplusRefunds
 from corekit_payments.rights import PERMISSIONS
@@ -76,9 +76,8 @@ class PaymentsPlugin(WebhookJobs, ReconciliationJobs, PaymentHints, Plugin[Payme
             kit.provide(Providers, providers)
             kit.provide(Checkout, Checkout(kit, requests, providers, rules, self.settings.upi.payee_name))
             kit.provide(Disputes, disputes := Disputes(holding))
-            listing = Listing(holding.caller(None), self.settings)
-            kit.provide(Reconciliation, reconciliation := Reconciliation(providers, listing))
-            self.reconciliation = reconciliation
+            self.reconciliation = Reconciliation(holding.caller(None), providers, self.settings)
+            kit.provide(Reconciliation, self.reconciliation)
             park = timedelta(seconds=self.settings.webhook.park)
             self.processing = Processing(providers, park, disputes.learn)
             kit.provide(Inbox, Inbox(kit, providers, self.process_webhook, live=self.settings.live))

@@ -59,6 +59,11 @@ INVARIANTS: Mapping[str, Select[Any]] = {
     .where(_TX.kind.in_(["capture", "surplus", "refund_done", "refund_late", "surplus_refund", *_LOST]))
     .where(_OP.state != "succeeded"),
     "transactions_without_pair": select(_TX.id).where(~exists().where(_POSTING.tx == _TX.id)),
+    "settled_twice": select(_OP.id)
+    .join(_TX, _TX.operation_id == _OP.id)
+    .where(_TX.kind == "settlement", _OP.kind.in_(["capture", "refund"]))
+    .group_by(_OP.id)
+    .having(func.count() > 1),
     "currencies": select(_POSTING.tx)
     .join(LedgerAccountRow, or_(LedgerAccountRow.id == _POSTING.debit, LedgerAccountRow.id == _POSTING.credit))
     .where(LedgerAccountRow.currency != _POSTING.currency),

@@ -15,7 +15,8 @@ class ReconciliationRunRow(Base):
     """The last run of a stream over one instance, and where it stands.
 
     `cursor` is what it has done so far; a run that did not end goes on from there. `next_at` is when it may be tried
-    again after it `failed`, or after the provider `refused` our key; `counts` are rows by what became of them.
+    again after it `failed`, or after the provider `refused` our key; `ended_at` is when a run last saw everything,
+    `counts` are rows by what became of them.
     """
 
     __tablename__ = "payments_recon_run"

@@ -16,6 +16,7 @@ from corekit_payments.recon.rows import ReconciliationRunRow, Stream
 
 _LEASE = timedelta(minutes=5)  # renewed with each page
 _STALE = timedelta(hours=24)  # after which a run that did not end begins anew
+_OVERLAP, _LONGEST = timedelta(days=1), timedelta(days=31)
 _REST, _REST_MAX = timedelta(minutes=1), timedelta(hours=6)
 _SHOWN = 200  # characters of a reason
 _ROW = ReconciliationRunRow
@@ -49,7 +50,7 @@ class Runs:
         self._caller = caller
 
     async def claim(self, stream: Stream, provider: str, window: timedelta, *, now: bool = False) -> Run | None:
-        """Begin a run over the last `window`, or go on with one that did not end.
+        """Begin a run over the last `window`, or since the last whole one, or go on with one that did not end.
 
         None where somebody else runs it, or it rests after a failure; `now` does not wait for that.
         """
@@ -60,14 +61,14 @@ class Runs:
             if rests or (row.lease_until is not None and row.lease_until > at):
                 return None
             if row.state == "ended" or row.began_at + _STALE <= at:
-                row.since, row.cursor, row.counts = at - window, "", {}
-                row.began_at, row.ended_at = at, None
+                row.since, row.cursor, row.counts, row.began_at = _since(row, at, window), "", {}, at
             row.state, row.lease_until = "running", at + _LEASE
             row.lock_token += 1
             return Run(stream, provider, row.lock_token, row.since, row.cursor, Counter(row.counts))
 
     async def advance(self, run: Run, cursor: str) -> None:
         """Keep how far it has come, and the lease (LeaseLost)."""
+        run.cursor = cursor
         await self._write(run, cursor=cursor, counts=dict(run.counts), extends=True)
 
     async def end(self, run: Run) -> None:
@@ -109,8 +110,14 @@ class Runs:
 
 def rest_after(failures: int) -> timedelta:
     """Draw how long to wait: full jitter below a limit that doubles, from 1 minute to 6 hours."""
-    limit = min(_REST * 2 ** min(failures, 10), _REST_MAX)
+    limit: timedelta = min(_REST * 2.0 ** min(failures, 10), _REST_MAX)
     return max(_REST, limit * random.random())  # noqa: S311  # no secret
+
+
+def _since(row: ReconciliationRunRow, now: datetime, window: timedelta) -> datetime:
+    """Begin a window ago, or where the last whole run ended if that is longer ago: a month at most."""
+    last = row.ended_at if row.ended_at is not None else now
+    return max(min(now - window, last - _OVERLAP), now - _LONGEST)
 
 
 async def _locked(ctx: Context, stream: Stream, provider: str, since: datetime) -> ReconciliationRunRow:
