@@ -15,7 +15,7 @@ from corekit.guard import Limits
 from corekit.hooks import implements
 from corekit.jobs import schedule
 from corekit.plugin import Plugin
-from corekit.watch import Check, get_logger
+from corekit.watch import Check
 from corekit_payments.checkout.checkout import Checkout
 from corekit_payments.desk import Desk
 from corekit_payments.disputes import Disputes, warn_of_deadlines
@@ -24,7 +24,7 @@ from corekit_payments.hints import PaymentHints
 from corekit_payments.holding import Holding
 from corekit_payments.inbox import Inbox, Processing, WebhookJobs
 from corekit_payments.inbox.jobs import demand_flowing
-from corekit_payments.ledger import broken
+from corekit_payments.ledger.jobs import LedgerJobs
 from corekit_payments.live import PRODUCTION, demand_live_on_purpose
 from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
@@ -41,7 +41,7 @@ from corekit_payments.sweeping import Sweeper
 from corekit_payments.upi.rules import UpiRules
 
 
-class PaymentsPlugin(WebhookJobs, ReconciliationJobs, PaymentHints, Plugin[PaymentsSettings]):
+class PaymentsPlugin(WebhookJobs, ReconciliationJobs, LedgerJobs, PaymentHints, Plugin[PaymentsSettings]):
     """Payments that happen once, or not at all, or are known to be unknown."""
 
     name = "payments"
@@ -108,12 +108,6 @@ class PaymentsPlugin(WebhookJobs, ReconciliationJobs, PaymentHints, Plugin[Payme
         )
 
         return [list_, show, ledger, reconcile, sandbox]
-
-    @schedule("7 * * * *", tag="payments.check_ledger", purpose=PURPOSE)
-    async def check_ledger(self, ctx: Context) -> None:
-        """Hold payments, operations and the ledger against each other; what does not agree is an error in the log."""
-        for name, rows in (await broken(ctx)).items():
-            get_logger("corekit.payments").error("payments_ledger_broken", reason=name, count=len(rows))
 
     @schedule("17 * * * *", tag="payments.disputes_due", purpose=PURPOSE)
     async def disputes_due(self, ctx: Context) -> None:

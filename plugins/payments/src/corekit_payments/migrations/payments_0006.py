@@ -1,9 +1,9 @@
-"""Reconciliation: the runs, and which operations were found at their provider."""
+"""Reconciliation: the runs, which operations were found at their provider, and the ledger's sums by the hour."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from corekit.data import Instant, Json
+from corekit.data import Id, Instant, Json
 
 revision = "payments_0006"
 down_revision = "payments_0004"
@@ -26,6 +26,16 @@ def upgrade() -> None:
         sa.Column("failure", sa.Text()),
         sa.PrimaryKeyConstraint("stream", "provider", name="pk_payments_recon_run"),
     )
+    op.create_table(
+        "payments_ledger_rollup",
+        sa.Column("account", Id(), nullable=False),
+        sa.Column("until", Instant(), nullable=False),
+        sa.Column("tenant", Id()),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("debit", "credit", "count")),
+        sa.PrimaryKeyConstraint("account", "until", name="pk_payments_ledger_rollup"),
+        sa.ForeignKeyConstraint(["account"], ["payments_ledger_account.id"], name="fk_payments_ledger_rollup_account"),
+    )
+    op.create_index("ix_payments_ledger_rollup_until", "payments_ledger_rollup", ["until"])
     op.add_column("payments_operation", sa.Column("reconciled_at", Instant()))
     with op.get_context().autocommit_block():
         op.create_index(
@@ -36,6 +46,9 @@ def upgrade() -> None:
             postgresql_where=sa.text(_UNSEEN),
             postgresql_concurrently=True,
         )
+        op.create_index(
+            "ix_payments_ledger_tx_created_at", "payments_ledger_tx", ["created_at"], postgresql_concurrently=True
+        )
 
 
 def downgrade() -> None:
@@ -43,4 +56,6 @@ def downgrade() -> None:
     op.drop_index("ix_payments_operation_unreconciled", "payments_operation")
     with op.batch_alter_table("payments_operation") as batch:
         batch.drop_column("reconciled_at")
+    op.drop_index("ix_payments_ledger_tx_created_at", "payments_ledger_tx")
+    op.drop_table("payments_ledger_rollup")
     op.drop_table("payments_recon_run")
