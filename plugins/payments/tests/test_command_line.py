@@ -16,7 +16,7 @@ from corekit.errors import ConfigError
 from corekit.testing import FakeClock, make_kit, serve, settle
 from corekit.values import Money
 from corekit_payments import PaymentsPlugin, PaymentsSettings
-from corekit_payments.sandbox import journal_of
+from corekit_payments.sandbox import Journal, journal_of
 
 ALICE = Actor("alice")
 Run = Callable[..., Awaitable[Result]]
@@ -93,6 +93,11 @@ async def test_an_operator_reconciles_beside_a_server(
             *("sandbox", "settlement", "nothing", "to", "compare"),
         ]
         assert done.stderr.startswith("# sandbox listing: agreed 1")
+        assert "there are none" in (await run("items")).stderr
+        with Journal(journal_of(kit.database.data_dir, "sandbox")).transaction() as db:
+            db.execute("UPDATE object SET amount = 900")
+        await run("reconcile", "--stream", "listing")
+        assert (await run("items")).stdout.split()[3:5] == ["amount", "sandbox"]
         other = await run("reconcile", "--instance", "other")
         assert (other.exit_code, "there are sandbox" in other.stderr) == (2, True)
         journal = journal_of(kit.database.data_dir, "sandbox")

@@ -17,6 +17,7 @@ from corekit_payments import reading
 from corekit_payments.ledger import Balance, balances, broken
 from corekit_payments.models import PURPOSE
 from corekit_payments.recon import STREAMS, Reconciliation, Run, counted
+from corekit_payments.recon.resolving import ItemQuery, ItemStatus, items
 from corekit_payments.recon.rows import Stream
 from corekit_payments.sandbox import Effect, Journal, Sandbox, journal_of
 from corekit_payments.sandbox.sending import send
@@ -88,6 +89,28 @@ def ledger(path: Path | None, env: str | None, database: str | None, data_dir: P
         click.echo(f"{name}: {', '.join(rows)}", err=True)
     if wrong:
         raise SystemExit(1)
+
+
+@click.command("items")
+@click.option("--status", type=click.Choice(get_args(ItemStatus)), default="open", show_default=True, help="Which.")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most so many.")
+@configuration
+def items_(
+    status: ItemStatus, limit: int, path: Path | None, env: str | None, database: str | None, data_dir: Path | None
+) -> None:
+    """List what differs from providers' books, without a tenant, the newest first: id, time, kind, instance, names.
+
+    They are resolved over HTTP, by a person with a name.
+    """
+    kit = Corekit.load(load(path, env, database, data_dir))
+    page = run(_with(kit, lambda ctx: items(ctx, ItemQuery(status=status, limit=limit))))
+    for one in page.items:
+        names = f"{one.operation or '-'}  {one.provider_ref or '-'}"
+        click.echo(f"{one.id}  {one.created_at:%Y-%m-%d %H:%M:%S}  {one.kind:<16}  {one.provider:<16}  {names}")
+    if not page.items:
+        click.echo("# there are none", err=True)
+    elif page.next is not None:
+        click.echo(f"# the newest {limit}; more with --limit", err=True)
 
 
 @click.command()

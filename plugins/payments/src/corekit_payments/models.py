@@ -200,6 +200,7 @@ class ReconciliationItemRow(Base):
     ours: Mapped[dict[str, Any]]
     theirs: Mapped[dict[str, Any]]
     state: Mapped[str]
+    action: Mapped[str | None]  # by which a person resolved it
     resolved_by: Mapped[Annotated[UUID | None, PII("id", subject="resolved_by")]]
     reason: Mapped[Annotated[str, PII("free_text", subject="resolved_by")]]
     resolved_at: Mapped[datetime | None]

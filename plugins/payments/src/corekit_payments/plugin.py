@@ -30,6 +30,7 @@ from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
 from corekit_payments.razorpay import bring
 from corekit_payments.recon import Reconciliation, ReconciliationJobs
+from corekit_payments.recon.alerting import demand_swept
 from corekit_payments.requesting import Requests
 from corekit_payments.returning import SurplusRefunds
 from corekit_payments.rights import PERMISSIONS
@@ -88,18 +89,24 @@ class PaymentsPlugin(WebhookJobs, ReconciliationJobs, LedgerJobs, PaymentHints, 
             yield
 
     def health(self) -> Iterable[Check]:
-        """Say that payments are degraded where what providers tell is not worked on."""
+        """Say that payments are degraded where what providers tell, or what is open, is not worked on."""
 
         async def flowing() -> None:
             if self._kit is not None:
                 await demand_flowing(self._kit.caller().system(PURPOSE))
 
+        async def swept() -> None:
+            if self._kit is not None:
+                await demand_swept(self._kit.caller().system(PURPOSE))
+
         yield Check("payments_webhooks", flowing, required=False)
+        yield Check("payments_sweeper", swept, required=False)
 
     @classmethod
     def commands(cls) -> Sequence[Any]:
         """Return `corekit payments …`."""
         from corekit_payments.command_line import (  # noqa: PLC0415  # only the command line needs it
+            items_,
             ledger,
             list_,
             reconcile,
@@ -107,7 +114,7 @@ class PaymentsPlugin(WebhookJobs, ReconciliationJobs, LedgerJobs, PaymentHints, 
             show,
         )
 
-        return [list_, show, ledger, reconcile, sandbox]
+        return [list_, show, ledger, items_, reconcile, sandbox]
 
     @schedule("17 * * * *", tag="payments.disputes_due", purpose=PURPOSE)
     async def disputes_due(self, ctx: Context) -> None:

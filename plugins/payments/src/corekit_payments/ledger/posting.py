@@ -30,6 +30,7 @@ PAIRS: Mapping[str, tuple[str, str]] = {
     "refund_done": ("refunds", "clearing"),
     "refund_failed": ("refunds", "payable"),
     "refund_late": ("payable", "clearing"),
+    "refund_returned": ("clearing", "payable"),
     "surplus": ("clearing", "suspense"),
     "surplus_refund": ("suspense", "clearing"),
     "dispute_opened": ("disputes", "clearing"),
@@ -52,6 +53,11 @@ async def post_fee_of(books: Books, op: OperationRow) -> None:
     """Post the fee of what was taken, where it has become known after it."""
     if op.fee and not op.surplus:
         await _write(books, op, "fee", [_ours(books, op, "fee")])
+
+
+async def post_returned(books: Books, op: OperationRow) -> None:
+    """Post that a refund has come back after it had succeeded, so that it is owed again."""
+    await _write(books, op, "refund_returned", [_ours(books, op, "refund_returned")])
 
 
 async def post_unmatched(

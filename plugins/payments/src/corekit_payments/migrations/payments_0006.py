@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account"], ["payments_ledger_account.id"], name="fk_payments_ledger_rollup_account"),
     )
     op.create_index("ix_payments_ledger_rollup_until", "payments_ledger_rollup", ["until"])
+    op.add_column("payments_recon_item", sa.Column("action", sa.Text()))
     op.add_column("payments_operation", sa.Column("reconciled_at", Instant()))
     with op.get_context().autocommit_block():
         op.create_index(
@@ -56,6 +57,8 @@ def downgrade() -> None:
     op.drop_index("ix_payments_operation_unreconciled", "payments_operation")
     with op.batch_alter_table("payments_operation") as batch:
         batch.drop_column("reconciled_at")
+    with op.batch_alter_table("payments_recon_item") as batch:
+        batch.drop_column("action")
     op.drop_index("ix_payments_ledger_tx_created_at", "payments_ledger_tx")
     op.drop_table("payments_ledger_rollup")
     op.drop_table("payments_recon_run")

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
-from corekit.context import Caller
+from corekit.context import Caller, Context
 from corekit.contracts.payments import NotAttempted, OutcomeUnknown, Provider
 from corekit.jobs import schedule
 from corekit.watch import get_logger
 from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
+from corekit_payments.recon.alerting import warn_of_open
 from corekit_payments.recon.asking import Progress, Task
 from corekit_payments.recon.listing import Listing
 from corekit_payments.recon.pacing import Bucket
@@ -71,6 +72,11 @@ class ReconciliationJobs:
         """Hold what providers list against our books."""
         if self.reconciliation is not None:
             await self.reconciliation.all("listing")
+
+    @schedule("37 * * * *", tag="payments.recon_alerts", purpose=PURPOSE)
+    async def recon_alerts(self, ctx: Context) -> None:
+        """Say in the log what is still open."""
+        await warn_of_open(ctx)
 
     @schedule("41 5 * * *", tag="payments.settle", network=True, purpose=PURPOSE, timeout=3600)
     async def settle(self, caller: Caller) -> None:  # noqa: ARG002

@@ -6,6 +6,7 @@ from typing import Any
 from corekit_payments.routes.checkout import CheckoutLinkRoutes, CheckoutRoutes
 from corekit_payments.routes.desk import DeskRoutes
 from corekit_payments.routes.payments import MethodRoutes, PaymentRoutes
+from corekit_payments.routes.reconciliation import ReconciliationRoutes
 from corekit_payments.routes.sandbox import SandboxRoutes
 from corekit_payments.routes.upi import UpiRoutes
 from corekit_payments.routes.webhooks import webhooks
@@ -14,5 +15,6 @@ from corekit_payments.settings import PaymentsSettings
 
 def routes(settings: PaymentsSettings) -> Sequence[Any]:
     """Make the routes."""
+    desk = [DeskRoutes, ReconciliationRoutes]
     pages = [CheckoutLinkRoutes, CheckoutRoutes, SandboxRoutes]
-    return [PaymentRoutes, MethodRoutes, UpiRoutes, DeskRoutes, *pages, webhooks(settings.webhook.max_body)]
+    return [PaymentRoutes, MethodRoutes, UpiRoutes, *desk, *pages, webhooks(settings.webhook.max_body)]
