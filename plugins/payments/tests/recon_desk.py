@@ -6,12 +6,15 @@ from sqlalchemy import select
 from troubled_desk import Desk
 
 from corekit.contracts.payments import Evidence
+from corekit.data.outbox import OutboxRow
+from corekit.kit import Corekit
 from corekit.values import typeid
 from corekit_payments.disputes import Disputes
 from corekit_payments.ledger import LedgerTransactionRow, PostingRow, balances, broken
 from corekit_payments.models import OperationRow, PaymentRow, ReconciliationItemRow
 from corekit_payments.recon import Reconciliation
 from corekit_payments.recon.running import Run
+from corekit_payments.sandbox import Journal, journal_of
 
 
 class Auditor:
@@ -49,6 +52,14 @@ class Auditor:
 
     async def operations(self) -> list[OperationRow]:
         return await self.rows(OperationRow)
+
+    @staticmethod
+    def journal_of(kit: Corekit) -> Journal:
+        """Open the books of the sandbox that has no trouble."""
+        return Journal(journal_of(kit.database.data_dir, "sandbox"))
+
+    async def events(self) -> list[OutboxRow]:
+        return [one for one in await self.rows(OutboxRow) if one.kind == "event"]
 
     async def payments(self) -> list[str]:
         return [typeid("pay", one.id) for one in await self.rows(PaymentRow)]

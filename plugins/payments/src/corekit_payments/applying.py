@@ -11,7 +11,8 @@ from corekit.context import Context
 from corekit.contracts.payments import DisputeStage, Evidence, OperationState, PaymentStatus
 from corekit_payments.books import Books, lock_of
 from corekit_payments.capturing import capture_along, learn_fee
-from corekit_payments.items import close_returned, open_item
+from corekit_payments.holds import note_hold
+from corekit_payments.items import close_item, close_returned, open_item
 from corekit_payments.ledger import post, post_fee_of
 from corekit_payments.models import AttemptRow, OperationRow
 from corekit_payments.settling import settle
@@ -63,12 +64,15 @@ async def apply(ctx: Context, operation: UUID, evidence: Evidence, *, via: Via, 
 
 async def _change(books: Books, op: OperationRow, evidence: Evidence, said: Outcome, before: Change) -> None:
     """Change the operation and all that depends on it in one UPDATE of each row; then tell."""
-    seen_before = _visible(op)
+    seen_before, held_before = _visible(op), not op.released
+    note_hold(op, evidence)
     moved = await _move(books, op, evidence, said) if said != "ignore" else _name(op, evidence)
     if op.state != before.state and op.state == "succeeded":
         op.surplus = is_surplus(books, op)
     taken = await capture_along(books, op, evidence)
     charged = learn_fee(books, op, evidence)
+    if op.released and held_before and op.surplus and not books.asked(op, {"capture"}):
+        await close_item(books, op, "surplus", "it is not held any more")
     changed = books.settle_columns() or moved or taken is not None or charged is not None
     if not (changed or _visible(op) != seen_before):
         return

@@ -24,6 +24,7 @@ PURPOSE = "payments"
 READ = "payments:payment:read"
 RECONCILE = "payments:recon:resolve"
 IN_HAND = "state IN ('created', 'sending', 'unknown')"
+HELD = "kind = 'authorize' AND state = 'succeeded' AND expires_at IS NOT NULL"
 UNRECONCILED = "reconciled_at IS NULL AND state = 'succeeded'"
 
 
@@ -108,7 +109,8 @@ class OperationRow(Base):
 
     `seq` counts all operations of a payment. `superseded` says that what a refused one would have moved was given to
     another since, so that its success comes too late to count; `seen` is the evidence, the newest last. A dispute
-    alone has a `stage`, since `stage_at`; its `expires_at` is the time until which it can be answered.
+    alone has a `stage`, since `stage_at`; its `expires_at` is the time until which it can be answered. An authorisation
+    alone was last known to be held at `held_at`, and to be over at `released_at`.
     """
 
     __tablename__ = "payments_operation"
@@ -143,6 +145,8 @@ class OperationRow(Base):
     review: Mapped[ReviewReason | None]
     stage: Mapped[DisputeStage | None]
     stage_at: Mapped[datetime | None]
+    held_at: Mapped[datetime | None]
+    released_at: Mapped[datetime | None]
     fee: Mapped[int | None]
     seen: Mapped[list[Any]]
     reconciled_at: Mapped[datetime | None]  # when the provider's own list agreed
@@ -174,6 +178,12 @@ class OperationRow(Base):
             postgresql_where=text("next_check_at IS NOT NULL"),
         ),
         Index(
+            "ix_payments_operation_held",
+            "expires_at",
+            sqlite_where=text(HELD),
+            postgresql_where=text(HELD),
+        ),
+        Index(
             "ix_payments_operation_unreconciled",
             "provider",
             "id",
@@ -181,6 +191,11 @@ class OperationRow(Base):
             postgresql_where=text(UNRECONCILED),
         ),
     )
+
+    @property
+    def released(self) -> bool:
+        """Whether what was held is not held any more."""
+        return self.released_at is not None and (self.held_at is None or self.held_at <= self.released_at)
 
 
 class ReconciliationItemRow(Base):

@@ -1,4 +1,4 @@
-"""Reconciliation: the runs, which operations were found at their provider, and the ledger's sums by the hour."""
+"""Reconciliation: the runs, which operations were found there, when holds end, and the ledger's sums by the hour."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 phase = "expand"
 
+_HELD = "kind = 'authorize' AND state = 'succeeded' AND expires_at IS NOT NULL"
 _UNSEEN = "reconciled_at IS NULL AND state = 'succeeded'"
 
 
@@ -37,8 +38,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_payments_ledger_rollup_until", "payments_ledger_rollup", ["until"])
     op.add_column("payments_recon_item", sa.Column("action", sa.Text()))
-    op.add_column("payments_operation", sa.Column("reconciled_at", Instant()))
+    for name in ("held_at", "released_at", "reconciled_at"):
+        op.add_column("payments_operation", sa.Column(name, Instant()))
     with op.get_context().autocommit_block():
+        op.create_index(
+            "ix_payments_operation_held",
+            "payments_operation",
+            ["expires_at"],
+            sqlite_where=sa.text(_HELD),
+            postgresql_where=sa.text(_HELD),
+            postgresql_concurrently=True,
+        )
         op.create_index(
             "ix_payments_operation_unreconciled",
             "payments_operation",
@@ -54,9 +64,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take them away."""
-    op.drop_index("ix_payments_operation_unreconciled", "payments_operation")
+    for name in ("held", "unreconciled"):
+        op.drop_index(f"ix_payments_operation_{name}", "payments_operation")
     with op.batch_alter_table("payments_operation") as batch:
-        batch.drop_column("reconciled_at")
+        for name in ("held_at", "released_at", "reconciled_at"):
+            batch.drop_column(name)
     with op.batch_alter_table("payments_recon_item") as batch:
         batch.drop_column("action")
     op.drop_index("ix_payments_ledger_tx_created_at", "payments_ledger_tx")

@@ -41,8 +41,8 @@ async def compare(ctx: Context, operation: UUID, shown: Evidence, asked_at: date
 
 async def _repair(books: Books, op: OperationRow, shown: Evidence) -> Found:
     """Let evidence do what it does from anywhere; what had ended otherwise here leaves an item that is resolved."""
-    ended, ctx = op.state in FINAL, books.ctx
-    if ended and shown.state != op.state:
+    ended, ctx = op.state in FINAL - {"succeeded"}, books.ctx
+    if ended:
         await open_item(books, op, "state", shown.provider_ref, shown.amount, shown.state)
     done = await apply(ctx, op.id, shown, via="reconciliation")
     if done.outcome == "refused":
@@ -55,15 +55,15 @@ async def _repair(books: Books, op: OperationRow, shown: Evidence) -> Found:
 def _differs(books: Books, op: OperationRow, shown: Evidence, asked_at: datetime) -> _Difference:
     if shown.amount is not None and shown.amount != books.money(op):
         return "amount"
-    if verdict(op.kind, op.state, shown) in {"advance", "late"}:
+    if verdict(op.kind, op.state, shown) in {"advance", "late"} or _expired(books, op, shown):
         return "forward"
     if op.state != "succeeded":
         return "later" if op.state in OPEN else "none"
     if shown.state == "succeeded":
         return _captured(books, op, shown)
-    if shown.state == "unknown" or op.updated_at >= asked_at or _released(books, op):
-        return "later" if op.updated_at >= asked_at else "none"
-    return "backward"
+    if op.updated_at >= asked_at:
+        return "later"
+    return "none" if shown.state == "unknown" or _released(books, op) else "backward"
 
 
 def _captured(books: Books, op: OperationRow, shown: Evidence) -> _Difference:
@@ -78,10 +78,18 @@ def _captured(books: Books, op: OperationRow, shown: Evidence) -> _Difference:
     return "forward" if not of_it and shown.captured == books.money(op) else "captured"
 
 
+def _expired(books: Books, op: OperationRow, shown: Evidence) -> bool:
+    """Tell whether a hold is over at the provider, of which nothing was taken."""
+    of_it = [one for one in books.operations if one.kind == "capture" and one.attempt_id == op.attempt_id]
+    taken = any(one.state == "succeeded" for one in of_it)
+    held = op.kind == "authorize" and op.state == "succeeded" and not op.released and not taken
+    return held and shown.state == "canceled"
+
+
 def _released(books: Books, op: OperationRow) -> bool:
-    """Tell whether an authorisation is over because we have released it, or are about to."""
+    """Tell whether an authorisation is over because we have released it, are about to, or know that it is."""
     of_it = [one for one in books.operations if one.kind == "void" and one.attempt_id == op.attempt_id]
-    return op.kind == "authorize" and any(one.state in OPEN | {"succeeded"} for one in of_it)
+    return op.kind == "authorize" and (op.released or any(one.state in OPEN | {"succeeded"} for one in of_it))
 
 
 def _named(books: Books, op: OperationRow, shown: Evidence) -> list[OperationRow]:

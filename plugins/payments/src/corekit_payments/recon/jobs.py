@@ -12,6 +12,7 @@ from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
 from corekit_payments.recon.alerting import warn_of_open
 from corekit_payments.recon.asking import Progress, Task
+from corekit_payments.recon.expiring import expire_holds
 from corekit_payments.recon.listing import Listing
 from corekit_payments.recon.pacing import Bucket
 from corekit_payments.recon.rows import Stream
@@ -57,6 +58,10 @@ class Reconciliation:
             return None
         return run
 
+    async def expire_holds(self) -> int:
+        """End what is held past its time; return how many holds those were."""
+        return await expire_holds(self._caller, self.providers, self._settings.provider_timeout)
+
     async def all(self, stream: Stream) -> None:
         """Run a stream over each instance; none waits for another."""
         await asyncio.gather(*(self.run(stream, one) for one in self.providers.every()))
@@ -72,6 +77,12 @@ class ReconciliationJobs:
         """Hold what providers list against our books."""
         if self.reconciliation is not None:
             await self.reconciliation.all("listing")
+
+    @schedule("*/10 * * * *", tag="payments.expire_holds", network=True, purpose=PURPOSE, timeout=540)
+    async def expire_holds(self, caller: Caller) -> None:  # noqa: ARG002
+        """End what is held past its time."""
+        if self.reconciliation is not None:
+            await self.reconciliation.expire_holds()
 
     @schedule("37 * * * *", tag="payments.recon_alerts", purpose=PURPOSE)
     async def recon_alerts(self, ctx: Context) -> None:
