@@ -12,7 +12,7 @@ from corekit.values import typeid
 from corekit_payments.disputes import Disputes
 from corekit_payments.ledger import LedgerTransactionRow, PostingRow, balances, broken
 from corekit_payments.models import OperationRow, PaymentRow, ReconciliationItemRow
-from corekit_payments.recon import Reconciliation
+from corekit_payments.recon import Reconciliation, ReconciliationRunRow
 from corekit_payments.recon.running import Run
 from corekit_payments.sandbox import Journal, journal_of
 
@@ -52,6 +52,10 @@ class Auditor:
 
     async def operations(self) -> list[OperationRow]:
         return await self.rows(OperationRow)
+
+    async def runs(self) -> list[ReconciliationRunRow]:
+        async with self.kit.caller().system("payments").begin(readonly=True) as ctx:
+            return list((await ctx.session.scalars(select(ReconciliationRunRow))).all())
 
     @staticmethod
     def journal_of(kit: Corekit) -> Journal:
