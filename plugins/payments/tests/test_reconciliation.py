@@ -161,6 +161,20 @@ async def test_a_refusal_that_was_none_is_a_late_success_and_an_item_that_is_res
     assert await auditor.counts() == {"listed": 1, "agreed": 1}
 
 
+async def test_two_objects_of_one_operation_are_a_double_charge(auditor: Auditor) -> None:
+    """Red when an object with our reference is taken for the operation whatever it is called."""
+    await paid(auditor)
+    auditor.falsify(
+        "INSERT INTO object (ref, reference, kind, means, state, amount, currency, automatic, parent, error, at, looks)"
+        " SELECT 'sb_again', reference, kind, means, state, amount, currency, automatic, parent, error, at, looks"
+        " FROM object"
+    )
+    for _ in range(2):
+        await auditor.counts()
+    assert await auditor.kinds() == [("reference", "open")]
+    assert (await auditor.sums())["clearing:trouble"] == 1000
+
+
 async def test_a_refund_that_came_back_is_told_and_not_undone(auditor: Auditor) -> None:
     await auditor.desk.refund(await paid(auditor), 300)
     before = await auditor.sums()

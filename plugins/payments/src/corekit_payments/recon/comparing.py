@@ -15,17 +15,16 @@ from corekit_payments.transitions import FINAL, OPEN, verdict
 Found = Literal["agreed", "later", "repaired", "opened", "known"]
 """`later` is what the driver, or the next run, will see; `known` a difference that was told before, or waits."""
 
-_Difference = Literal["none", "later", "forward", "amount", "captured", "backward"]
+_Difference = Literal["none", "later", "forward", "captured", "backward"]
 
 
 async def compare(ctx: Context, operation: UUID, shown: Evidence, asked_at: datetime) -> Found:
     """Hold an operation against what its provider has listed, or shown, after `asked_at`."""
     books = await lock_of(ctx, operation)
     op = books.operation(operation)
+    if (wrong := _wrong(books, op, shown)) is not None:
+        return _told(await open_item(books, op, wrong, shown.provider_ref, shown.amount, shown.state))
     differs = _differs(books, op, shown, asked_at)
-    if differs == "amount" and shown.amount is not None:
-        kind = "amount" if shown.amount.currency == books.payment.currency else "currency"
-        return _told(await open_item(books, op, kind, shown.provider_ref, shown.amount, shown.state))
     if differs == "forward":
         return await _repair(books, op, shown)
     if differs == "captured":
@@ -52,9 +51,16 @@ async def _repair(books: Books, op: OperationRow, shown: Evidence) -> Found:
     return "repaired"
 
 
-def _differs(books: Books, op: OperationRow, shown: Evidence, asked_at: datetime) -> _Difference:
+def _wrong(books: Books, op: OperationRow, shown: Evidence) -> str | None:
+    """Name what no evidence may change: the amount, or the object that has moved it."""
     if shown.amount is not None and shown.amount != books.money(op):
-        return "amount"
+        return "amount" if shown.amount.currency == books.payment.currency else "currency"
+    refs = (op.provider_ref, shown.provider_ref)
+    both = None not in refs and op.state == shown.state == "succeeded"
+    return "reference" if both and op.provider_ref != shown.provider_ref else None
+
+
+def _differs(books: Books, op: OperationRow, shown: Evidence, asked_at: datetime) -> _Difference:
     if verdict(op.kind, op.state, shown) in {"advance", "late"} or _expired(books, op, shown):
         return "forward"
     if op.state != "succeeded":

@@ -1,32 +1,25 @@
-"""What a provider lists against our books, both ways: a page at a time, each payment in a transaction of its own."""
+"""What a provider lists against our books, both ways: a page at a time, what differs in a transaction of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import aliased
 
 from corekit.contracts.payments import Evidence, OutcomeUnknown
-from corekit.values import Money
 from corekit_payments.books import lock_of
 from corekit_payments.inbox.unmatched import book_unmatched
 from corekit_payments.items import open_item
-from corekit_payments.models import OperationRow, PaymentRow
+from corekit_payments.models import OperationRow
 from corekit_payments.recon.asking import PAGE, Task
 from corekit_payments.recon.comparing import compare
+from corekit_payments.recon.known import find, known_of, mark
 from corekit_payments.recon.tidying import tidy
 
 _OURS = "ours:"  # a cursor in the second half of a run: the operation that was asked for last
 _THEIRS = "theirs:"  # one in the first half: the object that was compared last
 _OP = OperationRow
-
-
-@dataclass(frozen=True)
-class _Known:
-    id: UUID
-    tenant: UUID | None
-    agrees: frozenset[tuple[Money | None, Money | None]] = frozenset()  # amounts and captures that agreed before
 
 
 class Listing:
@@ -63,43 +56,26 @@ class Listing:
             await self._theirs("")
 
     async def _page(self, page: Sequence[Evidence]) -> None:
-        known = await self._known(page)
+        async with self._caller.begin(readonly=True) as ctx:
+            known = await known_of(ctx, self._provider.name, page)
+        new: list[str] = []
         for one in page:
             self._task.count("listed")
-            of = known.get(one.provider_ref or "") or known.get(f"#{one.reference}")
-            if of is not None:
-                await self._compare(of, one)
+            of = find(known, one)
+            if of is not None and of.agrees(one):
+                self._task.count("agreed")
+                new += [one.provider_ref] if one.provider_ref is not None and not of.marked else []
+            elif of is not None:
+                await self._compare(of.id, of.tenant, one)
             elif one.state == "succeeded":
                 await self._missing_here(one)
+        if new:
+            async with self._caller.begin() as ctx:
+                await mark(ctx, self._provider.name, new)
 
-    async def _known(self, page: Sequence[Evidence]) -> dict[str, _Known]:
-        """Find the operations of a page by the names of theirs, and by our references, of which each begins with #.
-
-        A name may be an authorisation's and those of what followed from it; the first is what it stands for.
-        """
-        refs = [one.provider_ref for one in page if one.provider_ref]
-        ours = [one.reference for one in page if one.reference]
-        taken = aliased(_OP)
-        captured = exists().where(
-            taken.attempt_id == _OP.attempt_id, taken.kind == "capture", taken.state == "succeeded"
-        )
-        wanted = select(_OP, PaymentRow.currency, captured).join(PaymentRow, PaymentRow.id == _OP.payment_id)
-        named = or_(_OP.provider_ref.in_(refs), _OP.reference.in_(ours))
-        wanted = wanted.where(_OP.provider == self._provider.name, named, _OP.kind != "dispute").order_by(_OP.seq)
-        found: dict[str, _Known] = {}
-        async with self._caller.begin(readonly=True) as ctx:
-            for row, currency, has_capture in await ctx.session.execute(wanted):
-                known = _Known(row.id, row.tenant, _agreed(row, currency, captured=has_capture))
-                found.setdefault(row.provider_ref or "", known)
-                found.setdefault(f"#{row.reference}", known)
-        return found
-
-    async def _compare(self, of: _Known, shown: Evidence) -> None:
-        if shown.state == "succeeded" and (shown.amount, shown.captured) in of.agrees:
-            self._task.count("agreed")  # as before: no transaction for it
-            return
-        async with replace(self._caller, tenant=of.tenant).begin() as ctx:
-            self._task.count(await compare(ctx, of.id, shown, self._asked_at))
+    async def _compare(self, operation: UUID, tenant: UUID | None, shown: Evidence) -> None:
+        async with replace(self._caller, tenant=tenant).begin() as ctx:
+            self._task.count(await compare(ctx, operation, shown, self._asked_at))
 
     async def _missing_here(self, shown: Evidence) -> None:
         async with self._caller.begin() as ctx:
@@ -134,7 +110,7 @@ class Listing:
         self._task.count("sought")
         shown = await self._fetched(row)
         if shown is not None:
-            await self._compare(_Known(row.id, row.tenant), shown)
+            await self._compare(row.id, row.tenant, shown)
             return
         async with replace(self._caller, tenant=row.tenant).begin() as ctx:
             books = await lock_of(ctx, row.id)
@@ -150,13 +126,6 @@ class Listing:
             if not self._provider.capabilities.lookup:
                 return None
         return await self._task.ask(self._provider.lookup(row.reference))
-
-
-def _agreed(row: OperationRow, currency: str, *, captured: bool) -> frozenset[tuple[Money | None, Money | None]]:
-    if row.reconciled_at is None or row.state != "succeeded":
-        return frozenset()
-    all_ = Money(row.amount, currency)
-    return frozenset({(all_, None), *([(all_, all_)] if captured or row.kind != "authorize" else [])})
 
 
 def _name(shown: Evidence) -> str:
