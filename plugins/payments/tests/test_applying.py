@@ -1,9 +1,11 @@
 """What evidence does to an operation and its payment, one example for each rule."""
 
 import asyncio
+from itertools import permutations
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from sqlalchemy import update
 
@@ -67,6 +69,19 @@ async def test_where_a_capture_was_asked_for_its_own_evidence_counts(till: Any, 
     assert done.status == "partially_captured"
     books = await till.books(payment)
     assert (books.payment.captured, books.payment.capture_pending, books.operation(capture).fee) == (400, 0, 8)
+
+
+async def test_a_fee_is_posted_once_whichever_evidence_is_the_first_to_name_it(till: Any, say: Any) -> None:
+    """Of a capture that came along; red when only the evidence that moves an operation may bring a fee."""
+    words = [say("pending"), say("succeeded", captured=1000, provider_ref="r"),
+             say("succeeded", captured=1000, provider_ref="r", fee=8)]  # fmt: skip
+    for number, order in enumerate(permutations(words)):
+        operation = await till.begin(payment := await till.payment())
+        for word in (*order, *order):
+            shown = msgspec.structs.replace(word, provider_ref=f"r{number}")
+            await till.apply(operation, shown)
+        assert (await till.books(payment)).counted("capture")[0].fee == 8
+    assert await till.sums() == {"clearing:sandbox": 6 * 992, "payable": -6 * 992}
 
 
 async def test_what_is_repeated_or_older_changes_nothing_and_is_kept_once(till: Any, say: Any) -> None:

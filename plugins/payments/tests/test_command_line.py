@@ -17,6 +17,7 @@ from corekit.errors import ConfigError
 from corekit.testing import FakeClock, make_kit, serve, settle
 from corekit.values import Money
 from corekit_payments import PaymentsPlugin, PaymentsSettings
+from corekit_payments.sandbox import Journal, journal_of
 
 ALICE = Actor("alice")
 Run = Callable[..., Awaitable[Result]]
@@ -78,6 +79,33 @@ async def test_an_operator_sees_payments_and_the_journal_and_decides(
         assert [line.split()[0] for line in books.stdout.splitlines()] == ["clearing:sandbox", "payable:merchant"]
         assert books.stdout.splitlines()[0].split()[1:] == ["1250", "0", "1250", "INR"]
         assert len((await run("sandbox", "journal")).stdout.splitlines()) == 4
+
+
+async def test_an_operator_reconciles_beside_a_server(
+    database: DatabaseSettings, tmp_path: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin = PaymentsPlugin(PaymentsSettings(sweep=False))
+    async with make_kit([plugin], database=database, tmp_path=tmp_path, settings=QUIET) as kit:
+        await pay(kit.get(Payments), kit, "tok_ok")
+        done = await run("reconcile")
+        assert done.exit_code == 0, done.output
+        assert done.stdout.split() == [
+            *("sandbox", "listing", "agreed", "1,", "listed", "1"),
+            *("sandbox", "settlement", "nothing", "to", "compare"),
+        ]
+        assert done.stderr.startswith("# sandbox listing: agreed 1")
+        assert "there are none" in (await run("items")).stderr
+        with Journal(journal_of(kit.database.data_dir, "sandbox")).transaction() as db:
+            db.execute("UPDATE object SET amount = 900")
+        await run("reconcile", "--stream", "listing")
+        assert (await run("items")).stdout.split()[3:5] == ["amount", "sandbox"]
+        other = await run("reconcile", "--instance", "other")
+        assert (other.exit_code, "there are sandbox" in other.stderr) == (2, True)
+        journal = journal_of(kit.database.data_dir, "sandbox")
+        journal.rename(journal.with_suffix(".away"))
+        journal.mkdir()  # it cannot be opened
+        broken = await run("reconcile")
+        assert (broken.exit_code, "the log says why" in broken.stdout) == (1, True)
 
 
 async def test_an_operator_disputes_what_the_sandbox_took(

@@ -21,6 +21,7 @@ def facts(*given: tuple[Any, ...]) -> list[Fact]:
 
 
 AUTHORIZED = ("authorize", "succeeded")
+EXPIRED = ("authorize", "succeeded", 100, {"released": True})
 BLOCKED = {"error_class": "blocked"}
 STATUSES: list[tuple[str, list[tuple[Any, ...]]]] = [
     ("needs_review", [("authorize", "created", 100, {"review": "fraud"})]),
@@ -35,6 +36,10 @@ STATUSES: list[tuple[str, list[tuple[Any, ...]]]] = [
     ("requires_capture", [AUTHORIZED, ("void", "pending", 100)]),
     ("requires_capture", [AUTHORIZED, ("capture", "failed", 100)]),
     ("canceled", [AUTHORIZED, ("void", "succeeded", 100)]),
+    ("canceled", [EXPIRED]),
+    ("canceled", [EXPIRED, ("capture", "failed", 100), ("authorize", "requires_action")]),
+    ("processing", [EXPIRED, ("capture", "unknown", 100)]),
+    ("succeeded", [EXPIRED, ("capture", "succeeded", 40, {"final": False})]),
     ("requires_action", [("authorize", "requires_action")]),
     ("processing", [("authorize", "unknown")]),
     ("processing", [("authorize", "created")]),

@@ -96,6 +96,16 @@ BUGS = {
         INSERT INTO payments_ledger_tx (id, tenant, source, kind, operation_id, created_at)
         SELECT id, tenant, 'stl:1', 'settlement', NULL, created_at FROM payments_payment
     """,
+    "settled_twice": """
+        INSERT INTO payments_ledger_tx (id, tenant, source, kind, operation_id, created_at)
+        SELECT id, tenant, 'stl:1', 'settlement', id, created_at FROM payments_operation WHERE kind = 'capture';
+        INSERT INTO payments_ledger_tx (id, tenant, source, kind, operation_id, created_at)
+        SELECT payment_id, tenant, 'stl:2', 'settlement', id, created_at FROM payments_operation WHERE kind = 'capture'
+    """,
+    "rollups": """
+        INSERT INTO payments_ledger_rollup (account, until, tenant, debit, credit, count)
+        SELECT id, created_at, tenant, 5, 0, 1 FROM payments_ledger_account WHERE code = 'refunds'
+    """,
     "currencies": """
         INSERT INTO payments_posting (tx, n, tenant, debit, credit, amount, currency)
         SELECT tx, 2, tenant, debit, credit, 1, 'USD' FROM payments_posting WHERE amount = 400 AND n = 1

@@ -10,6 +10,7 @@ TABLES = {
     "payments_payment", "payments_attempt", "payments_operation", "payments_recon_item",
     "payments_ledger_account", "payments_ledger_tx", "payments_posting", "payments_webhook_inbox",
     "payments_fraud_counter", "payments_fraud_decision", "payments_fraud_list", "payments_fraud_rule",
+    "payments_recon_run", "payments_ledger_rollup",
 }  # fmt: skip
 PERSONS = {
     "payments_payment": {"payer", "payee", "description", "details", "return_url"},

@@ -135,8 +135,11 @@ async def test_a_failed_payment_may_succeed_late(service: StandIn, shop: Razorpa
 async def test_what_was_held_and_went_back_is_cancelled(service: StandIn, shop: Razorpay) -> None:
     said = await shop.create(call(UpiIntentMethod(), capture_method="manual"))
     payment = service.pay(said.provider_ref or "")
+    held = await shop.fetch(said.provider_ref or "")
+    assert (held.state, held.expires_at) == ("succeeded", held.occurred_at + timedelta(days=3))
     payment |= {"status": "refunded", "captured": False}
     assert (await shop.fetch(said.provider_ref or "")).state == "canceled"
+    assert [one.state async for one in shop.list_since("0")] == ["canceled"]
     gone = await shop.capture(call(kind="capture", provider_ref=payment["id"], n=2))
     assert (gone.state, gone.error_class) == ("failed", "rejected")
 

@@ -64,7 +64,7 @@ async def test_captured_before_authorized_and_each_of_them_twice(shop: Shop, typ
         await shop.office.work()
     shown = await shop.shown(id_)
     assert (shown["status"], shown["totals"]["captured"]) == ("succeeded", 1000)
-    assert [one.kind for one in await shop.office.table(LedgerTransactionRow)] == ["capture"]
+    assert [one.kind for one in await shop.office.table(LedgerTransactionRow)] == ["capture", "fee"]
 
 
 async def test_a_code_is_found_by_the_reference_on_it(shop: Shop) -> None:
@@ -143,7 +143,7 @@ async def test_a_refund_from_the_dashboard_is_not_the_payments(shop: Shop) -> No
     (item,) = await shop.office.table(ReconciliationItemRow)
     assert (item.kind, item.their_ref) == ("missing_here", refund["id"])
     kinds = sorted(one.kind for one in await shop.office.table(LedgerTransactionRow))
-    assert kinds == ["capture", "unmatched_refund"]
+    assert kinds == ["capture", "fee", "unmatched_refund"]
     assert [one.state for one in await shop.office.table(OperationRow)] == ["succeeded"] * 2
     assert (await shop.shown(id_))["totals"]["refunded"] == 0
 

@@ -10,9 +10,10 @@ from sqlalchemy import select
 from corekit.context import Context
 from corekit.contracts.payments import DisputeStage, Evidence, OperationState, PaymentStatus
 from corekit_payments.books import Books, lock_of
-from corekit_payments.capturing import capture_along
-from corekit_payments.items import close_returned, open_item
-from corekit_payments.ledger import post
+from corekit_payments.capturing import capture_along, learn_fee
+from corekit_payments.holds import note_hold
+from corekit_payments.items import close_item, close_returned, open_item
+from corekit_payments.ledger import post, post_fee_of
 from corekit_payments.models import AttemptRow, OperationRow
 from corekit_payments.settling import settle
 from corekit_payments.surplus import is_surplus
@@ -63,12 +64,17 @@ async def apply(ctx: Context, operation: UUID, evidence: Evidence, *, via: Via, 
 
 async def _change(books: Books, op: OperationRow, evidence: Evidence, said: Outcome, before: Change) -> None:
     """Change the operation and all that depends on it in one UPDATE of each row; then tell."""
-    seen_before = _visible(op)
+    seen_before, held_before = _visible(op), not op.released
+    note_hold(op, evidence)
     moved = await _move(books, op, evidence, said) if said != "ignore" else _name(op, evidence)
     if op.state != before.state and op.state == "succeeded":
         op.surplus = is_surplus(books, op)
     taken = await capture_along(books, op, evidence)
-    if not (books.settle_columns() or moved or taken is not None or _visible(op) != seen_before):
+    charged = learn_fee(books, op, evidence)
+    if op.released and held_before and op.surplus and not books.asked(op, {"capture"}):
+        await close_item(books, op, "surplus", "it is not held any more")
+    changed = books.settle_columns() or moved or taken is not None or charged is not None
+    if not (changed or _visible(op) != seen_before):
         return
     books.payment.version += 1
     books.payment.updated_at = op.updated_at = books.ctx.now()
@@ -76,6 +82,8 @@ async def _change(books: Books, op: OperationRow, evidence: Evidence, said: Outc
     await post(books, op, before.state)
     if taken is not None:
         await post(books, taken, "created")
+    if charged is not None:
+        await post_fee_of(books, charged)
     await _tell(books, before, taken)
     if before.state in IN_HAND and op.state not in IN_HAND:
         await settle(books.ctx, op.id)
@@ -174,6 +182,7 @@ def _keep(books: Books, op: OperationRow, evidence: Evidence, said: Outcome) -> 
     """Keep evidence with what came of it, the same but once."""
     shown: dict[str, Any] = msgspec.to_builtins(evidence)
     shown.pop("next_action")  # it may hold a client's secret
+    shown.pop("reference")  # it is the operation's own
     if all(one["evidence"] | {"occurred_at": shown["occurred_at"]} != shown for one in op.seen):
         op.seen = [*op.seen, {"outcome": said, "evidence": shown}][-_SEEN:]
         op.updated_at = books.ctx.now()

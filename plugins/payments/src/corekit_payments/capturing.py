@@ -28,4 +28,20 @@ async def capture_along(books: Books, operation: OperationRow, evidence: Evidenc
         state="succeeded", surplus=operation.surplus, initiator=operation.initiator,
     )  # fmt: skip
     made.provider_ref = operation.provider_ref
+    made.fee = operation.fee if evidence.fee is None else evidence.fee.minor
     return made
+
+
+def learn_fee(books: Books, operation: OperationRow, evidence: Evidence) -> OperationRow | None:
+    """Take over what it cost to take money, where that was not known when it was taken; return what took it.
+
+    So the fee is posted whichever evidence is the first to name it.
+    """
+    if evidence.fee is None or evidence.state != "succeeded" or evidence.source not in {"reply", "fetched"}:
+        return None
+    for one in books.operations:
+        same = one is operation or (one.attempt_id, one.provider_ref) == (operation.attempt_id, evidence.provider_ref)
+        if one.kind == "capture" and one.state == "succeeded" and one.fee is None and same:
+            one.fee = evidence.fee.minor
+            return one
+    return None

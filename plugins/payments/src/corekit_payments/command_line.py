@@ -16,6 +16,9 @@ from corekit.values import SystemClock
 from corekit_payments import reading
 from corekit_payments.ledger import Balance, balances, broken
 from corekit_payments.models import PURPOSE
+from corekit_payments.recon import STREAMS, Reconciliation, Run, counted
+from corekit_payments.recon.resolving import ItemQuery, ItemStatus, items
+from corekit_payments.recon.rows import Stream
 from corekit_payments.sandbox import Effect, Journal, Sandbox, journal_of
 from corekit_payments.sandbox.sending import send
 from corekit_payments.settings import PaymentsSettings
@@ -85,6 +88,55 @@ def ledger(path: Path | None, env: str | None, database: str | None, data_dir: P
     for name, rows in wrong.items():
         click.echo(f"{name}: {', '.join(rows)}", err=True)
     if wrong:
+        raise SystemExit(1)
+
+
+@click.command("items")
+@click.option("--status", type=click.Choice(get_args(ItemStatus)), default="open", show_default=True, help="Which.")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most so many.")
+@configuration
+def items_(
+    status: ItemStatus, limit: int, path: Path | None, env: str | None, database: str | None, data_dir: Path | None
+) -> None:
+    """List what differs from providers' books, without a tenant, the newest first: id, time, kind, instance, names.
+
+    They are resolved over HTTP, by a person with a name.
+    """
+    kit = Corekit.load(load(path, env, database, data_dir))
+    page = run(_with(kit, lambda ctx: items(ctx, ItemQuery(status=status, limit=limit))))
+    for one in page.items:
+        names = f"{one.operation or '-'}  {one.provider_ref or '-'}"
+        click.echo(f"{one.id}  {one.created_at:%Y-%m-%d %H:%M:%S}  {one.kind:<16}  {one.provider:<16}  {names}")
+    if not page.items:
+        click.echo("# there are none", err=True)
+    elif page.next is not None:
+        click.echo(f"# the newest {limit}; more with --limit", err=True)
+
+
+@click.command()
+@click.option("--instance", multiple=True, help="Only this one, the name below [payments.providers]; may be repeated.")
+@click.option("--stream", multiple=True, type=click.Choice(list(STREAMS)), help="Only this one; may be repeated.")
+@configuration
+def reconcile(
+    *,
+    instance: tuple[str, ...],
+    stream: tuple[Stream, ...],
+    path: Path | None,
+    env: str | None,
+    database: str | None,
+    data_dir: Path | None,
+) -> None:
+    """Hold what providers list, and have paid out, against the books now, whatever rests after a failure.
+
+    A server may run beside it. Progress goes to stderr. The exit code is 1 where a run did not come
+    to its end, or another goes on.
+    """
+    config = load(path, env, database, data_dir, payments={"sweep": False}, jobs={"worker": False})
+    kit = Corekit.load(config, alone=False)
+    done = run(_reconciled(kit, instance, stream))
+    for name, counts in done.items():
+        click.echo(f"{name:<32}  {counts if counts is not None else 'did not come to its end; the log says why'}")
+    if None in done.values():
         raise SystemExit(1)
 
 
@@ -199,6 +251,27 @@ async def _with(kit: Corekit, do: Callable[[Context], Awaitable[T]]) -> T:
         await kit.schema.demand_current()
         async with kit.caller().system(PURPOSE).begin(readonly=True) as ctx:
             return await do(ctx)
+
+
+async def _reconciled(
+    kit: Corekit, wanted: tuple[str, ...], wanted_streams: tuple[Stream, ...]
+) -> dict[str, str | None]:
+    """Run each instance in its turn, and write down what became of its rows."""
+    async with kit:
+        streams = kit.get(Reconciliation)
+        every = {one.name: one for one in streams.providers.every()}
+        if unknown := set(wanted) - every.keys():
+            raise click.UsageError(f"not enabled: {', '.join(sorted(unknown))}; there are {', '.join(every)}")
+        done: dict[str, str | None] = {}
+        for name in wanted or every:
+            for stream in wanted_streams or STREAMS:
+                ended = await streams.run(stream, every[name], now=True, progress=_progress)
+                done[f"{name} {stream}"] = None if ended is None else counted(ended)
+        return done
+
+
+def _progress(going: Run) -> None:
+    click.echo(f"# {going.provider} {going.stream}: {counted(going)}", err=True)
 
 
 def _journal(kit: Corekit, instance: str) -> Journal:

@@ -27,7 +27,10 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """What of an operation its payment depends on; `seq` is its place among all of them."""
+    """What of an operation its payment depends on; `seq` is its place among all of them.
+
+    `released` is an authorisation whose hold is over, by itself or by its provider.
+    """
 
     seq: int
     kind: OperationKind
@@ -38,6 +41,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     error_class: ErrorClass | None = None
     review: ReviewReason | None = None
     stage: DisputeStage | None = None
+    released: bool = False
 
 
 class Derived(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +85,7 @@ def authorization_open(counted: Sequence[Fact]) -> bool:
     """Tell whether money is held that can still be captured: no surplus among the operations."""
     held = _moved(counted, "authorize")[0]
     done = [one for one in counted if one.state == "succeeded"]
-    released = any(one.kind == "void" or (one.kind == "capture" and one.final) for one in done)
+    released = any(one.released or one.kind == "void" or (one.kind == "capture" and one.final) for one in done)
     return not released and held > _moved(counted, "capture")[0]
 
 
@@ -103,11 +107,21 @@ def _status(payment: Intent, every: Sequence[Fact], counted: Sequence[Fact], cap
         return "partially_captured" if held else "succeeded"
     if held:
         return "requires_capture"
-    if any(one.kind == "void" and one.state == "succeeded" for one in chain):
-        return "canceled"
+    if (over := _over(chain)) is not None:
+        return over
     if newest_open is not None:
         return "requires_action" if newest_open.state == "requires_action" else "processing"
     return "canceled" if payment.cancel_requested else _without_money(payment, every)
+
+
+def _over(chain: Sequence[Fact]) -> PaymentStatus | None:
+    """Say what is left where nothing was captured, and what was held is not held any more."""
+    done = [one for one in chain if one.state == "succeeded"]
+    if any(one.kind == "void" for one in done):
+        return "canceled"
+    if not any(one.released for one in done):
+        return None
+    return "processing" if any(one.kind != "authorize" and one.state in OPEN for one in chain) else "canceled"
 
 
 def _without_money(payment: Intent, every: Sequence[Fact]) -> PaymentStatus:

@@ -44,11 +44,11 @@ class Desk:
         caller.demand_free("check")
         system, operation = caller.system(PURPOSE), parse_id("pop", id, pointer="/id")
         async with system.begin(readonly=True) as ctx:
-            row, _ = await _asked(ctx, operation)
+            row, payment = await _asked(ctx, operation)
         provider = self._providers.named(row.provider)
         if provider is None:
             raise PaymentState("its provider is not enabled")
-        if (answer := _question(row, provider)) is not None and (found := await self._ask(answer)) is not None:
+        if (answer := _question(row, payment, provider)) is not None and (found := await self._ask(answer)) is not None:
             await self._holding.learn(operation, row.tenant, found, "operator")
         await self._hear(row, provider)
         async with system.begin(readonly=True) as ctx:
@@ -74,9 +74,11 @@ class Desk:
             raise ProviderUnavailable("it gave no answer that can be read; nothing was sent but a question") from why
 
 
-def _question(row: OperationRow, provider: Provider) -> Awaitable[Evidence | None] | None:
+def _question(row: OperationRow, payment: PaymentRow, provider: Provider) -> Awaitable[Evidence | None] | None:
     """Say what to ask; None where there is nothing to learn: it was never sent, or has moved money for good."""
-    if row.state in {"created", "succeeded"} or (row.state == "sending" and row.sends == row.unsent):
+    held = row.kind == "authorize" and payment.status in {"requires_capture", "partially_captured"}
+    moved = row.state == "succeeded" and not held
+    if moved or row.state == "created" or (row.state == "sending" and row.sends == row.unsent):
         return None
     own = row.kind in {"authorize", "refund"} or row.state in {"requires_action", "pending"}
     if row.kind == "dispute":

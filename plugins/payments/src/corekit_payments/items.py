@@ -1,5 +1,6 @@
 """Differences between our books and a provider's: each is one row, told once, for a person to resolve."""
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -15,29 +16,44 @@ from corekit_payments.models import OperationRow, ReconciliationItemRow
 
 
 async def open_item(
-    books: Books, operation: OperationRow, kind: str, ref: str | None, amount: Money | None, state: OperationState
-) -> None:
+    books: Books,
+    operation: OperationRow,
+    kind: str,
+    ref: str | None,
+    amount: Money | None,
+    state: OperationState | None,
+    *,
+    park: timedelta = timedelta(),
+) -> bool:
     """Open one, unless the same is open or was resolved already; the payment's lock keeps two from doing it.
 
-    `ref`, `amount` and `state` are the provider's side of it.
+    `ref`, `amount` and `state` are the provider's side of it; no state where it has nothing. What is seen for the first
+    time waits `park` for an explanation. Tell whether it was opened now.
     """
     ctx, payment = books.ctx, books.payment
-    our_ref, their_ref = typeid("pop", operation.id), ref or ""
-    same = _of(operation, kind).where(ReconciliationItemRow.their_ref == their_ref)
-    if await ctx.session.scalar(same) is not None:
-        return
-    item = ReconciliationItemRow(
-        id=uuid7(), tenant=payment.tenant, kind=kind, provider=operation.provider, our_ref=our_ref,
-        their_ref=their_ref, ours=_side(operation.state, books.money(operation)),
-        theirs=_side(state, amount), state="open", reason="", created_at=ctx.now(),
+    their_ref = ref or ""
+    known = await ctx.session.scalar(_of(operation, kind).where(ReconciliationItemRow.their_ref == their_ref))
+    item = known or ReconciliationItemRow(
+        id=uuid7(), tenant=payment.tenant, kind=kind, provider=operation.provider,
+        our_ref=typeid("pop", operation.id), their_ref=their_ref, ours=_side(operation.state, books.money(operation)),
+        theirs={} if state is None else _side(state, amount), state="parked", reason="", created_at=ctx.now(),
     )  # fmt: skip
     ctx.session.add(item)
+    if not ripe(item, ctx.now(), park):
+        return False
+    item.state = "open"
     await _tell(books, operation, kind, item.id)
+    return True
+
+
+def ripe(item: ReconciliationItemRow, now: datetime, park: timedelta) -> bool:
+    """Tell whether an item has waited for its explanation, and nobody was told yet."""
+    return item.state == "parked" and item.created_at + park <= now
 
 
 async def close_item(books: Books, operation: OperationRow, kind: str, reason: str) -> None:
     """Resolve what is open of this kind, where what came later explains it."""
-    for item in await books.ctx.session.scalars(_of(operation, kind).where(ReconciliationItemRow.state == "open")):
+    for item in await books.ctx.session.scalars(_of(operation, kind).where(ReconciliationItemRow.state != "resolved")):
         item.state, item.reason, item.resolved_at = "resolved", reason, books.ctx.now()
 
 

@@ -24,6 +24,8 @@ PURPOSE = "payments"
 READ = "payments:payment:read"
 RECONCILE = "payments:recon:resolve"
 IN_HAND = "state IN ('created', 'sending', 'unknown')"
+HELD = "kind = 'authorize' AND state = 'succeeded' AND expires_at IS NOT NULL"
+UNRECONCILED = "reconciled_at IS NULL AND state = 'succeeded'"
 
 
 class PaymentRow(Base):
@@ -113,7 +115,8 @@ class OperationRow(Base):
 
     `seq` counts all operations of a payment. `superseded` says that what a refused one would have moved was given to
     another since, so that its success comes too late to count; `seen` is the evidence, the newest last. A dispute
-    alone has a `stage`, since `stage_at`; its `expires_at` is the time until which it can be answered.
+    alone has a `stage`, since `stage_at`; its `expires_at` is the time until which it can be answered. An authorisation
+    alone was last known to be held at `held_at`, and to be over at `released_at`.
     """
 
     __tablename__ = "payments_operation"
@@ -148,8 +151,11 @@ class OperationRow(Base):
     review: Mapped[ReviewReason | None]
     stage: Mapped[DisputeStage | None]
     stage_at: Mapped[datetime | None]
+    held_at: Mapped[datetime | None]
+    released_at: Mapped[datetime | None]
     fee: Mapped[int | None]
     seen: Mapped[list[Any]]
+    reconciled_at: Mapped[datetime | None]  # when the provider's own list agreed
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -177,11 +183,32 @@ class OperationRow(Base):
             sqlite_where=text("next_check_at IS NOT NULL"),
             postgresql_where=text("next_check_at IS NOT NULL"),
         ),
+        Index(
+            "ix_payments_operation_held",
+            "expires_at",
+            sqlite_where=text(HELD),
+            postgresql_where=text(HELD),
+        ),
+        Index(
+            "ix_payments_operation_unreconciled",
+            "provider",
+            "id",
+            sqlite_where=text(UNRECONCILED),
+            postgresql_where=text(UNRECONCILED),
+        ),
     )
+
+    @property
+    def released(self) -> bool:
+        """Whether what was held is not held any more."""
+        return self.released_at is not None and (self.held_at is None or self.held_at <= self.released_at)
 
 
 class ReconciliationItemRow(Base):
-    """A difference between our books and a provider's, kept until somebody resolves it: one row however often seen."""
+    """A difference between our books and a provider's, kept until somebody resolves it: one row however often seen.
+
+    `parked` is what may still explain itself, and was told to nobody yet; then it is `open` until it is `resolved`.
+    """
 
     __tablename__ = "payments_recon_item"
 
@@ -194,6 +221,7 @@ class ReconciliationItemRow(Base):
     ours: Mapped[dict[str, Any]]
     theirs: Mapped[dict[str, Any]]
     state: Mapped[str]
+    action: Mapped[str | None]  # by which a person resolved it
     resolved_by: Mapped[Annotated[UUID | None, PII("id", subject="resolved_by")]]
     reason: Mapped[Annotated[str, PII("free_text", subject="resolved_by")]]
     resolved_at: Mapped[datetime | None]

@@ -16,7 +16,7 @@ from corekit.guard import Limits
 from corekit.hooks import implements
 from corekit.jobs import schedule
 from corekit.plugin import Plugin
-from corekit.watch import Check, get_logger
+from corekit.watch import Check
 from corekit_payments.checkout.checkout import Checkout
 from corekit_payments.desk import Desk
 from corekit_payments.disputes import Disputes, warn_of_deadlines
@@ -27,11 +27,13 @@ from corekit_payments.hints import PaymentHints
 from corekit_payments.holding import Holding
 from corekit_payments.inbox import Inbox, Processing, WebhookJobs
 from corekit_payments.inbox.jobs import demand_flowing
-from corekit_payments.ledger import broken
+from corekit_payments.ledger.jobs import LedgerJobs
 from corekit_payments.live import PRODUCTION, demand_live_on_purpose
 from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
 from corekit_payments.razorpay import bring
+from corekit_payments.recon import Reconciliation, ReconciliationJobs
+from corekit_payments.recon.alerting import demand_swept
 from corekit_payments.requesting import Requests
 from corekit_payments.returning import SurplusRefunds
 from corekit_payments.rights import PERMISSIONS
@@ -43,7 +45,7 @@ from corekit_payments.sweeping import Sweeper
 from corekit_payments.upi.rules import UpiRules
 
 
-class PaymentsPlugin(WebhookJobs, FraudJobs, PaymentHints, Plugin[PaymentsSettings]):
+class PaymentsPlugin(WebhookJobs, FraudJobs, ReconciliationJobs, LedgerJobs, PaymentHints, Plugin[PaymentsSettings]):
     """Payments that happen once, or not at all, or are known to be unknown."""
 
     name = "payments"
@@ -80,6 +82,8 @@ class PaymentsPlugin(WebhookJobs, FraudJobs, PaymentHints, Plugin[PaymentsSettin
             kit.provide(Providers, providers)
             kit.provide(Checkout, Checkout(kit, requests, providers, rules, self.settings.upi.payee_name))
             kit.provide(Disputes, disputes := Disputes(holding))
+            self.reconciliation = Reconciliation(holding.caller(None), providers, self.settings)
+            kit.provide(Reconciliation, self.reconciliation)
             park = timedelta(seconds=self.settings.webhook.park)
             self.processing = Processing(providers, park, disputes.learn)
             kit.provide(Inbox, Inbox(kit, providers, self.process_webhook, live=self.settings.live))
@@ -90,26 +94,32 @@ class PaymentsPlugin(WebhookJobs, FraudJobs, PaymentHints, Plugin[PaymentsSettin
             yield
 
     def health(self) -> Iterable[Check]:
-        """Say that payments are degraded where what providers tell is not worked on."""
+        """Say that payments are degraded where what providers tell, or what is open, is not worked on."""
 
         async def flowing() -> None:
             if self._kit is not None:
                 await demand_flowing(self._kit.caller().system(PURPOSE))
 
+        async def swept() -> None:
+            if self._kit is not None:
+                await demand_swept(self._kit.caller().system(PURPOSE))
+
         yield Check("payments_webhooks", flowing, required=False)
+        yield Check("payments_sweeper", swept, required=False)
 
     @classmethod
     def commands(cls) -> Sequence[Any]:
         """Return `corekit payments …`."""
-        from corekit_payments.command_line import ledger, list_, sandbox, show  # noqa: PLC0415  # only the command line needs it
+        from corekit_payments.command_line import (  # noqa: PLC0415  # only the command line needs it
+            items_,
+            ledger,
+            list_,
+            reconcile,
+            sandbox,
+            show,
+        )
 
-        return [list_, show, ledger, sandbox]
-
-    @schedule("7 * * * *", tag="payments.check_ledger", purpose=PURPOSE)
-    async def check_ledger(self, ctx: Context) -> None:
-        """Hold payments, operations and the ledger against each other; what does not agree is an error in the log."""
-        for name, rows in (await broken(ctx)).items():
-            get_logger("corekit.payments").error("payments_ledger_broken", reason=name, count=len(rows))
+        return [list_, show, ledger, items_, reconcile, sandbox]
 
     @schedule("17 * * * *", tag="payments.disputes_due", purpose=PURPOSE)
     async def disputes_due(self, ctx: Context) -> None:

@@ -60,6 +60,10 @@ class Providers:
         """Return the adapter of an instance."""
         return self._instances.get(name)
 
+    def every(self) -> list[Provider]:
+        """List the adapters."""
+        return list(self._instances.values())
+
     def offering(self, method: Method) -> Provider:
         """Return the instance that a method names, or the only one that offers it (MethodNotAvailable)."""
         kind = str(type(method).__struct_config__.tag)

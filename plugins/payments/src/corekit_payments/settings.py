@@ -27,6 +27,16 @@ class WebhookSettings(Settings, frozen=True):
     park: Seconds = 600
 
 
+class ReconciliationSettings(Settings, frozen=True):
+    """`[payments.recon]`, in seconds: what a provider lists of the last `window` is held against our books.
+
+    What only one of the two has may still come up at the other for `park` before it is told.
+    """
+
+    window: Seconds = 72 * 3600
+    park: Seconds = 600
+
+
 class PaymentsSettings(Settings, frozen=True):
     """`[payments]`: a payment may be tried `max_attempts` times; `return_hosts` are where payers may be sent back to.
 
@@ -37,8 +47,8 @@ class PaymentsSettings(Settings, frozen=True):
     itself; else a person decides. Links to the checkout page begin with `external_url`, where clients reach us.
 
     With `amount_source = "client"` a payment that no `price_payment` prices costs what its client says; that is the
-    default in dev, elsewhere such a payment is refused. `upi`, `webhook` and `fraud` are the tables `[payments.upi]`,
-    `[payments.webhook]` and `[payments.fraud]`.
+    default in dev, elsewhere such a payment is refused. `upi`, `webhook`, `fraud` and `recon` are the tables
+    `[payments.upi]`, `[payments.webhook]`, `[payments.fraud]` and `[payments.recon]`.
     """
 
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
@@ -56,6 +66,7 @@ class PaymentsSettings(Settings, frozen=True):
     upi: UpiSettings = UpiSettings()
     webhook: WebhookSettings = WebhookSettings()
     fraud: FraudSettings = FraudSettings()
+    recon: ReconciliationSettings = ReconciliationSettings()
     providers: dict[str, ProviderSettings] = msgspec.field(
         default_factory=lambda: {"sandbox": ProviderSettings(kind="sandbox")}
     )

@@ -131,6 +131,19 @@ async def test_a_release_is_left_to_the_driver(account: Account) -> None:
     assert release.next_check_at == account.counter.kit.clock.now()
 
 
+async def test_a_hold_that_stripe_ends_is_over(account: Account) -> None:
+    """Red when success outranks the end of what was held: nobody could pay again, and nothing could be captured."""
+    held = await account.pay(capture_method="manual")
+    assert held["status"] == "requires_capture"
+    account.counter.kit.clock.move(7 * 86400)
+    account.intent()["status"] = "canceled"
+    assert await account.hear("payment_intent.canceled", account.intent()) == ["applied"]
+    shown = await account.shown(held["id"])
+    assert (shown["status"], shown["totals"]["captured"]) == ("canceled", 0)
+    late = await account.counter.post(f"/{held['id']}/capture", {}, "clara")
+    assert late.status_code == 409
+
+
 async def test_a_notice_of_one_account_is_none_of_anothers(account: Account) -> None:
     made = await account.pay("pm_3ds")
     account.stand_in._charge(account.intent())

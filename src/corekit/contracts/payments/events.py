@@ -121,3 +121,12 @@ class MismatchOpened(Event, frozen=True, tag="payments.mismatch_opened"):
     payment: UUID | None
     operation: UUID | None
     provider: str
+
+
+class MismatchResolved(Event, frozen=True, tag="payments.mismatch_resolved"):
+    """A person has looked at a difference, and said why nothing is left to do, or what is."""
+
+    item: UUID
+    kind: str
+    payment: UUID | None
+    provider: str

@@ -27,15 +27,17 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is known to have become of one operation, and how.
 
     `source` is how: the provider's `reply` to a call, an object `fetched` from it, an `event` that it pushed and we
-    verified, an `operator`'s word, or `local`, our own decision about what was never sent. `captured` is what an
-    authorisation has captured along with itself, `refunded` and `fee` are the provider's own figures. `review` asks
-    for a person where the state is `unknown`. `raw` has passed the adapter's allow-list.
+    verified, an `operator`'s word, or `local`, our own decision about what was never sent. `reference` is our own,
+    where the provider's object shows it. `captured` is what an authorisation has captured along with itself, `refunded`
+    and `fee` are the provider's own figures. `review` asks for a person where the state is `unknown`. `raw` has passed
+    the adapter's allow-list.
     """
 
     source: EvidenceSource
     state: OperationState
     occurred_at: datetime
     provider_ref: str | None = None
+    reference: str | None = None
     amount: Money | None = None
     captured: Money | None = None
     refunded: Money | None = None
@@ -194,7 +196,7 @@ class Provider(Protocol):
         ...
 
     def list_since(self, cursor: str) -> AsyncIterator[Evidence]:
-        """List what happened since a cursor of its own, for reconciliation."""
+        """List what was begun since a time, in seconds (Unix), as it is now; for reconciliation."""
         ...
 
     def settlement_rows(self, day: date) -> AsyncIterator[SettlementRow]:

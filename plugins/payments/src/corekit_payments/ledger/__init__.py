@@ -2,7 +2,7 @@
 
 from corekit_payments.ledger.accounts import LedgerAccount, LedgerQuery, account
 from corekit_payments.ledger.invariants import INVARIANTS, broken
-from corekit_payments.ledger.posting import post, post_unmatched
+from corekit_payments.ledger.posting import payable_of, post, post_fee_of, post_returned, post_unmatched
 from corekit_payments.ledger.reading import Balance, balances
 from corekit_payments.ledger.rows import LedgerAccountRow, LedgerTransactionRow, PostingRow
 
@@ -17,6 +17,9 @@ __all__ = [
     "account",
     "balances",
     "broken",
+    "payable_of",
     "post",
+    "post_fee_of",
+    "post_returned",
     "post_unmatched",
 ]

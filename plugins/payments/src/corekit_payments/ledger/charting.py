@@ -13,7 +13,7 @@ from corekit_payments.ledger.rows import AccountKind
 from corekit_payments.models import OperationRow
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,31}(:[A-Za-z0-9_-]{1,64}){0,3}")
-_ASSETS = frozenset({"clearing", "disputes", "bank"})
+_ASSETS = frozenset({"clearing", "disputes", "bank", "fees"})  # they grow by what is debited
 # The state that an operation enters with what is posted. A fee is always ours to post, and so is what comes late: it
 # undoes what was posted before, and from the operation alone nobody sees that.
 _STATES: Mapping[str, OperationState] = {

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal,
 from sqlalchemy.orm import aliased
 
 from corekit.context import Context
+from corekit_payments.ledger.rollups import wrong_sums
 from corekit_payments.ledger.rows import LedgerAccountRow, LedgerTransactionRow, PostingRow
 from corekit_payments.models import OperationRow, PaymentRow
 
@@ -59,6 +60,12 @@ INVARIANTS: Mapping[str, Select[Any]] = {
     .where(_TX.kind.in_(["capture", "surplus", "refund_done", "refund_late", "surplus_refund", *_LOST]))
     .where(_OP.state != "succeeded"),
     "transactions_without_pair": select(_TX.id).where(~exists().where(_POSTING.tx == _TX.id)),
+    "settled_twice": select(_OP.id)
+    .join(_TX, _TX.operation_id == _OP.id)
+    .where(_TX.kind == "settlement", _OP.kind.in_(["capture", "refund"]))
+    .group_by(_OP.id)
+    .having(func.count() > 1),
+    "rollups": wrong_sums(),
     "currencies": select(_POSTING.tx)
     .join(LedgerAccountRow, or_(LedgerAccountRow.id == _POSTING.debit, LedgerAccountRow.id == _POSTING.credit))
     .where(LedgerAccountRow.currency != _POSTING.currency),

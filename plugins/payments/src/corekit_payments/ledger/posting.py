@@ -30,6 +30,7 @@ PAIRS: Mapping[str, tuple[str, str]] = {
     "refund_done": ("refunds", "clearing"),
     "refund_failed": ("refunds", "payable"),
     "refund_late": ("payable", "clearing"),
+    "refund_returned": ("clearing", "payable"),
     "surplus": ("clearing", "suspense"),
     "surplus_refund": ("suspense", "clearing"),
     "dispute_opened": ("disputes", "clearing"),
@@ -48,6 +49,17 @@ async def post(books: Books, op: OperationRow, before: OperationState | None) ->
         await _write(books, op, kind, await asked(books, op, kind) or [ours])
 
 
+async def post_fee_of(books: Books, op: OperationRow) -> None:
+    """Post the fee of what was taken, where it has become known after it."""
+    if op.fee and not op.surplus:
+        await _write(books, op, "fee", [_ours(books, op, "fee")])
+
+
+async def post_returned(books: Books, op: OperationRow) -> None:
+    """Post that a refund has come back after it had succeeded, so that it is owed again."""
+    await _write(books, op, "refund_returned", [_ours(books, op, "refund_returned")])
+
+
 async def post_unmatched(
     ctx: Context, provider: str, ref: str, kind: Literal["unmatched", "unmatched_refund"], money: Money
 ) -> None:
@@ -57,7 +69,7 @@ async def post_unmatched(
     if await ctx.session.scalar(select(tx.id).where(tx.source == source, tx.kind == kind)) is not None:
         return
     debit, credit = [f"clearing:{provider}" if name == "clearing" else name for name in PAIRS[kind]]
-    await _add(ctx, source, kind, None, [Posting(debit=debit, credit=credit, amount=money)], {})
+    await add(ctx, source, kind, None, [Posting(debit=debit, credit=credit, amount=money)], {})
 
 
 def _happenings(op: OperationRow, before: OperationState | None) -> Iterator[str]:
@@ -103,18 +115,18 @@ def _of_dispute(op: OperationRow, before: OperationState | None) -> Iterator[str
 
 
 def _ours(books: Books, op: OperationRow, kind: str) -> Posting:
-    codes = {"clearing": f"clearing:{op.provider}", "payable": _payable(books)}
+    codes = {"clearing": f"clearing:{op.provider}", "payable": payable_of(books)}
     debit, credit = [codes.get(name, name) for name in PAIRS[kind]]
     amount = op.fee if kind == "fee" and op.fee else op.amount
     return Posting(debit=debit, credit=credit, amount=Money(amount, books.payment.currency))
 
 
 async def _write(books: Books, op: OperationRow, kind: str, pairs: Sequence[Posting]) -> None:
-    owners = {_payable(books): books.payment.payee}
-    await _add(books.ctx, f"op:{typeid('pop', op.id)}", kind, op.id, pairs, owners)
+    owners = {payable_of(books): books.payment.payee}
+    await add(books.ctx, f"op:{typeid('pop', op.id)}", kind, op.id, pairs, owners)
 
 
-async def _add(
+async def add(
     ctx: Context,
     source: str,
     kind: str,
@@ -139,13 +151,19 @@ async def _add(
     ctx.session.add_all(rows)
 
 
-def _payable(books: Books) -> str:
+def payable_of(books: Books) -> str:
+    """Name the account of who is paid."""
     return "payable:merchant" if books.payment.payee is None else f"payable:{typeid('usr', books.payment.payee)}"
+
+
+def account_id(ctx: Context, code: str, currency: str) -> UUID:
+    """Return the id of an account of the tenant's, whether it is there or not."""
+    return uuid5(_ACCOUNTS, f"{ctx.tenant or ''}/{code}/{currency}")
 
 
 async def _account(ctx: Context, code: str, currency: str, owners: Mapping[str, UUID | None]) -> UUID:
     """Return the account of a code, made when it is first needed; two who make it at once make the same."""
-    id_ = uuid5(_ACCOUNTS, f"{ctx.tenant or ''}/{code}/{currency}")
+    id_ = account_id(ctx, code, currency)
     known: set[Any] = ctx.session.info.setdefault("payments_accounts", set())
     if id_ not in known:
         insert = postgresql.insert if ctx.kit.database.dialect == "postgresql" else sqlite.insert

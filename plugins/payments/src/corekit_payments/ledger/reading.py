@@ -1,10 +1,11 @@
 """Balances."""
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from corekit.context import Context
-from corekit_payments.ledger.rows import LedgerAccountRow, PostingRow
+from corekit_payments.ledger.rollups import summed
+from corekit_payments.ledger.rows import LedgerAccountRow, PostingRow, RollUpRow
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,12 +21,10 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 async def balances(ctx: Context, code: str | None = None) -> list[Balance]:
     """Sum up every account of the tenant, or those of one code, by code and currency."""
     account = LedgerAccountRow
-    debit, credit = (
-        select(func.coalesce(func.sum(PostingRow.amount), 0)).where(side == account.id).scalar_subquery()
-        for side in (PostingRow.debit, PostingRow.credit)
-    )
-    summed = select(account.code, account.currency, account.kind, debit.label("debit"), credit.label("credit"))
-    mine = summed.where(account.tenant.is_not_distinct_from(ctx.tenant)).order_by(account.code, account.currency)
+    debit = summed(PostingRow.debit, RollUpRow.debit)
+    credit = summed(PostingRow.credit, RollUpRow.credit)
+    sums = select(account.code, account.currency, account.kind, debit.label("debit"), credit.label("credit"))
+    mine = sums.where(account.tenant.is_not_distinct_from(ctx.tenant)).order_by(account.code, account.currency)
     mine = mine if code is None else mine.where(account.code == code)
     rows = (await ctx.session.execute(mine)).mappings()
     return [msgspec.convert({**row, "debit": int(row["debit"]), "credit": int(row["credit"])}, Balance) for row in rows]

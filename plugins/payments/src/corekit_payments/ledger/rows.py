@@ -42,6 +42,7 @@ class LedgerTransactionRow(Base):
     __table_args__ = (
         UniqueConstraint("source", "kind"),
         Index("ix_payments_ledger_tx_operation_id", "operation_id"),
+        Index("ix_payments_ledger_tx_created_at", "created_at"),
     )
 
 
@@ -66,5 +67,23 @@ class PostingRow(Base):
     )
 
 
-for _row in (LedgerAccountRow, LedgerTransactionRow, PostingRow):
+class RollUpRow(Base):
+    """What was posted to an account within the hour that ended at `until`, in minor units; hours without have no row.
+
+    All hours before the last of an account are summed up: what is not, came later.
+    """
+
+    __tablename__ = "payments_ledger_rollup"
+
+    account: Mapped[UUID] = mapped_column(ForeignKey("payments_ledger_account.id"), primary_key=True)
+    until: Mapped[datetime] = mapped_column(primary_key=True)
+    tenant: Mapped[UUID | None]
+    debit: Mapped[int]
+    credit: Mapped[int]
+    count: Mapped[int]
+
+    __table_args__ = (Index("ix_payments_ledger_rollup_until", "until"),)
+
+
+for _row in (LedgerAccountRow, LedgerTransactionRow, PostingRow, RollUpRow):
     Policy(_row, read=lambda _: has_permission(READ_LEDGER))

@@ -17,7 +17,7 @@ _REF = re.compile(r"[A-Za-z0-9_]{1,64}")
 _PAGE = 100
 _PAGES = 100  # of a list that is read to its end
 _LOOKED = 10  # of one in which something is looked for
-_HOLD_AUTOMATIC, _HOLD_MANUAL = 1440, 4320  # minutes until what is held is captured no more, and goes back
+_HOLD_AUTOMATIC = 1440  # minutes until what is held is captured no more, and goes back
 
 
 class Api:
@@ -49,7 +49,7 @@ class Api:
 
         """
         manual = call.capture_method == "manual"
-        hold = {"manual_expiry_period": _HOLD_MANUAL} if manual else {"automatic_expiry_period": _HOLD_AUTOMATIC}
+        hold = {"manual_expiry_period": reading.HOLD_MANUAL} if manual else {"automatic_expiry_period": _HOLD_AUTOMATIC}
         answer = await self.post("/orders", {
             "amount": call.amount.minor, "currency": call.amount.currency, "receipt": call.reference,
             "unique_receipt": True, "notes": {"reference": call.reference, "capture": call.capture_method},

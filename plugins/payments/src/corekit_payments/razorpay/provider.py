@@ -128,11 +128,11 @@ class Razorpay(Provider):
         return None if code is None else await self.fetch(code.id)
 
     async def list_since(self, cursor: str) -> AsyncIterator[Evidence]:
-        """List payments that have moved money, and refunds, made since a time in seconds (Unix)."""
+        """List payments that moved money, or hold none any more, and refunds, made since a time in seconds (Unix)."""
         since = int(cursor or 0)
         async for payment in self._api.payments(since):
             said = reading.of_payment(payment, "fetched")
-            if said.state == "succeeded":
+            if said.state in {"succeeded", "canceled"}:
                 yield said
         async for refund in self._api.refunds(since):
             yield reading.of_refund(refund, "fetched")

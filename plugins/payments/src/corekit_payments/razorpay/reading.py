@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -22,6 +22,7 @@ from corekit.contracts.payments.providers import EvidenceSource
 from corekit.values import Money
 from corekit_payments.calling import Answer
 
+HOLD_MANUAL = 4320  # minutes that we ask for until what is held and not captured goes back
 _SHOWN = 64  # characters that are kept of a text of theirs
 Code = str | None
 
@@ -97,6 +98,7 @@ def of_refund(refund: Refund, source: EvidenceSource) -> Evidence:
     state, amount = states.get(refund.status, "unknown"), Money(refund.amount, refund.currency)
     return Evidence(
         source=source, state=state, occurred_at=at(refund.created_at), provider_ref=refund.id, amount=amount,
+        reference=notes(refund.notes).reference or None,
         refunded=amount if state == "succeeded" else None, error_class="other" if state == "failed" else None,
         raw={"id": refund.id, "payment_id": refund.payment_id, "status": _cut(refund.status)},
     )  # fmt: skip
@@ -111,7 +113,8 @@ def of_payment(payment: Payment, source: EvidenceSource, *, capture: str | None 
     refunded = payment.amount_refunded
     return Evidence(
         source=source, state=state, occurred_at=at(payment.created_at), provider_ref=payment.id, amount=amount,
-        captured=amount if taken else None,
+        reference=notes(payment.notes).reference or None,
+        captured=amount if taken else None, expires_at=_held_until(payment) if capture == "manual" else None,
         refunded=None if refunded is None else Money(refunded, payment.currency),
         fee=None if not payment.fee else Money(payment.fee, payment.currency),
         error_class=class_of(payment.error_reason) if state == "failed" else None, raw=_raw(payment),
@@ -187,6 +190,11 @@ def at(seconds: int) -> datetime:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError, ValueError):
         raise OutcomeUnknown("its answer cannot be read") from None
+
+
+def _held_until(payment: Payment) -> datetime | None:
+    """Say until when a payment that is held can be captured; their objects do not."""
+    return at(payment.created_at) + timedelta(minutes=HOLD_MANUAL) if payment.status == "authorized" else None
 
 
 def _state(payment: Payment, capture: str) -> OperationState:

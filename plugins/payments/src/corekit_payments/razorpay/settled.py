@@ -45,5 +45,5 @@ def rows(item: dict[str, Any]) -> Iterator[SettlementRow]:
         id=read.entity_id, kind=kind, amount=Money(minor, read.currency), settled_at=at(read.settled_at),
         fee=None if read.fee is None else Money(read.fee, read.currency),
         tax=None if read.tax is None else Money(read.tax, read.currency),
-        provider_ref=read.entity_id, utr=read.settlement_utr,
+        provider_ref=read.dispute_id if kind == "dispute" else read.entity_id, utr=read.settlement_utr,
     )  # fmt: skip

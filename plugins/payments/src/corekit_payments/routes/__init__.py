@@ -7,6 +7,7 @@ from corekit_payments.routes.checkout import CheckoutLinkRoutes, CheckoutRoutes
 from corekit_payments.routes.desk import DeskRoutes
 from corekit_payments.routes.fraud import FraudRoutes
 from corekit_payments.routes.payments import MethodRoutes, PaymentRoutes
+from corekit_payments.routes.reconciliation import ReconciliationRoutes
 from corekit_payments.routes.sandbox import SandboxRoutes
 from corekit_payments.routes.upi import UpiRoutes
 from corekit_payments.routes.webhooks import webhooks
@@ -15,13 +16,7 @@ from corekit_payments.settings import PaymentsSettings
 
 def routes(settings: PaymentsSettings) -> Sequence[Any]:
     """Make the routes."""
+    desk = [DeskRoutes, FraudRoutes, ReconciliationRoutes]
     pages = [CheckoutLinkRoutes, CheckoutRoutes, SandboxRoutes]
-    return [
-        PaymentRoutes,
-        MethodRoutes,
-        UpiRoutes,
-        DeskRoutes,
-        FraudRoutes,
-        *pages,
-        webhooks(settings.webhook.max_body),
-    ]
+    everybody = [PaymentRoutes, MethodRoutes, UpiRoutes]
+    return [*everybody, *desk, *pages, webhooks(settings.webhook.max_body)]

@@ -1,6 +1,7 @@
 """What the sandbox does with a call, by the token that the payer chose; every effect and every key is on disk first."""
 
 import sqlite3
+from datetime import datetime
 from uuid import uuid4
 
 from corekit.contracts.payments import OutcomeUnknown, ProviderCall, UpiIntentMethod, UpiQrMethod
@@ -103,10 +104,11 @@ class Bank:
             raise OutcomeUnknown("no dispute is open there")
         return found
 
-    def since(self, n: int) -> list[Row]:
-        """List objects after one; disputes are nothing that was asked for."""
+    def since(self, begun: datetime) -> list[Row]:
+        """List objects that were made since a time; disputes are nothing that was asked for."""
+        listed = "SELECT * FROM object WHERE at >= ? AND kind <> 'dispute' ORDER BY n"
         with self._journal.transaction() as db:
-            return [*db.execute("SELECT * FROM object WHERE n > ? AND kind <> 'dispute' ORDER BY n", (n,))]
+            return [*db.execute(listed, (begun.isoformat(),))]
 
     def notices(self, after: int) -> list[Row]:
         """List what was to be told after one notice, in its order."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -123,13 +123,15 @@ class Sandbox(DisputingProvider):
         return self._shown(await asyncio.to_thread(self._bank.judge, ref, verdict), "fetched")
 
     async def list_since(self, cursor: str) -> AsyncIterator[Evidence]:
-        """List objects after the number of one."""
-        for row in await asyncio.to_thread(self._bank.since, int(cursor or 0)):
+        """List objects that were made since a time in seconds (Unix)."""
+        since = datetime.fromtimestamp(int(cursor or 0), UTC)
+        for row in await asyncio.to_thread(self._bank.since, since):
             yield self._shown(row, "fetched")
 
     async def settlement_rows(self, day: date) -> AsyncIterator[SettlementRow]:
         """List what was captured or given back on a day: it is paid out at once, without a fee."""
-        for row in await asyncio.to_thread(self._bank.since, 0):
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        for row in await asyncio.to_thread(self._bank.since, begin):
             at = datetime.fromisoformat(row["at"])
             taken = row["kind"] in {"capture", "refund"} or (row["kind"] == "authorize" and row["automatic"])
             if at.date() == day and row["state"] == "succeeded" and taken:
@@ -178,6 +180,7 @@ class Sandbox(DisputingProvider):
             source=source,
             occurred_at=at,
             amount=money,
+            reference=row["reference"] or None,
             captured=money if taken else None,
             refunded=money if done and row["kind"] == "refund" else None,
             stage=(row["means"] or None) if disputed else None,

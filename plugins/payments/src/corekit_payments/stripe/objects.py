@@ -127,7 +127,7 @@ def intent_evidence(intent: Intent, source: EvidenceSource, now: datetime) -> Ev
         state = "requires_action" if intent.note("form") == FORM else "failed" if error else "unknown"
     taken = of_stripe(intent.amount_received, intent.currency) if intent.status == "succeeded" else None
     return Evidence(
-        source=source, state=state, occurred_at=now, provider_ref=intent.id,
+        source=source, state=state, occurred_at=now, provider_ref=intent.id, reference=intent.note("reference"),
         amount=of_stripe(intent.amount, intent.currency), captured=taken,
         error_class=((error and error.error_class) or "other") if state == "failed" else None,
         next_action=_action(intent) if state == "requires_action" else None,
@@ -144,7 +144,7 @@ def capture_evidence(intent: Intent, reference: str, source: EvidenceSource, now
     state: OperationState = "succeeded" if done else "pending" if intent.status == "processing" else "unknown"
     return Evidence(
         source=source, state=state, occurred_at=now, provider_ref=capture_ref(intent.id, reference),
-        amount=of_stripe(units, intent.currency), raw=_shown(intent),
+        reference=reference, amount=of_stripe(units, intent.currency), raw=_shown(intent),
     )  # fmt: skip
 
 
@@ -161,6 +161,7 @@ def refund_evidence(refund: Refund, source: EvidenceSource, now: datetime) -> Ev
     names = ("id", "status", "amount", "currency", "created", "payment_intent", "failure_reason")
     return Evidence(
         source=source, state=state, occurred_at=now, provider_ref=refund.id, amount=money,
+        reference=(refund.metadata or {}).get("reference"),
         refunded=money if state == "succeeded" else None,
         error_class=REFUND_CLASSES.get(refund.failure_reason or "", "other") if state == "failed" else None,
         raw={**{name: getattr(refund, name) for name in names}, "metadata": _ours(refund.metadata)},

@@ -1,0 +1,44 @@
+"""What somebody should hear of again while it lasts: one line in the log for each, every hour, until it is over."""
+
+from datetime import timedelta
+
+from sqlalchemy import exists, func, select
+
+from corekit.context import Caller, Context
+from corekit.watch import get_logger
+from corekit_payments.models import OperationRow, PaymentRow, ReconciliationItemRow
+from corekit_payments.recon.expiring import HELD
+from corekit_payments.transitions import OPEN
+
+_OPEN_TOO_LONG = timedelta(minutes=15)
+_UNKNOWN_TOO_LONG = timedelta(hours=24)
+_LAG = timedelta(minutes=5)
+_EXPIRES_SOON = timedelta(hours=24)
+_URGENT = ("amount", "missing_here")
+_OP, _ITEM = OperationRow, ReconciliationItemRow
+
+
+async def warn_of_open(ctx: Context) -> None:
+    """Tell of amounts that differ, of money and outcomes that nobody knows, and of holds that are about to end."""
+    log = get_logger("corekit.payments")
+    old = (_ITEM.state == "open") & _ITEM.kind.in_(_URGENT) & (_ITEM.created_at <= ctx.now() - _OPEN_TOO_LONG)
+    counted = select(_ITEM.kind, func.count()).where(old).group_by(_ITEM.kind).order_by(_ITEM.kind)
+    for kind, count in await ctx.session.execute(counted):
+        log.error("payments_mismatches_open", reason=kind, count=count)
+    lost = (_OP.state == "unknown") & (_OP.created_at <= ctx.now() - _UNKNOWN_TOO_LONG)
+    soon = (_OP.kind == "authorize") & (_OP.state == "succeeded") & PaymentRow.status.in_(HELD)
+    soon &= _OP.expires_at.between(ctx.now(), ctx.now() + _EXPIRES_SOON)
+    for name, wrong in (("payments_unknown_too_long", lost), ("payments_holds_expiring", soon)):
+        counting = select(func.count()).select_from(_OP).join(PaymentRow, PaymentRow.id == _OP.payment_id).where(wrong)
+        if found := await ctx.session.scalar(counting):
+            log.error(name, count=found)
+
+
+async def demand_swept(caller: Caller) -> None:
+    """Raise where an operation should have been looked at long ago: nobody sweeps (RuntimeError)."""
+    async with caller.begin(readonly=True) as ctx:
+        free = _OP.lease_until.is_(None) | (_OP.lease_until <= ctx.now())
+        sendable = (_OP.state != "created") | _OP.review.is_(None)
+        late = (_OP.next_check_at < ctx.now() - _LAG) & _OP.state.in_(OPEN) & free & sendable
+        if await ctx.session.scalar(select(exists().where(late))):
+            raise RuntimeError("an operation has waited for its look for more than five minutes")

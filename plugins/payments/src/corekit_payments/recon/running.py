@@ -1,0 +1,137 @@
+"""Who reconciles one instance, and how far they have come: one leased runner for each stream, in a row of its own."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from corekit.context import Caller, Context
+from corekit.contracts.payments import NotAttempted, OutcomeUnknown
+from corekit.watch import get_logger
+from corekit_payments.recon.rows import ReconciliationRunRow, Stream
+
+_LEASE = timedelta(minutes=5)  # renewed with each page
+_STALE = timedelta(hours=24)  # after which a run that did not end begins anew
+_OVERLAP, _LONGEST = timedelta(days=1), timedelta(days=31)
+_REST, _REST_MAX = timedelta(minutes=1), timedelta(hours=6)
+_SHOWN = 200  # characters of a reason
+_ROW = ReconciliationRunRow
+
+
+class LeaseLost(Exception):
+    """Another runner has taken over: nothing more is written by this one."""
+
+
+@dataclass
+class Run:
+    """A run that is going on: `cursor` is where a former one was left, `counts` go on from there."""
+
+    stream: Stream
+    provider: str
+    token: int
+    since: datetime
+    cursor: str
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def counted(run: Run) -> str:
+    """Write what became of its rows."""
+    return ", ".join(f"{name} {count}" for name, count in sorted(run.counts.items())) or "nothing to compare"
+
+
+class Runs:
+    """Claims, keeps and ends runs, each in a transaction of its own."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def claim(self, stream: Stream, provider: str, window: timedelta, *, now: bool = False) -> Run | None:
+        """Begin a run over the last `window`, or since the last whole one, or go on with one that did not end.
+
+        None where somebody else runs it, or it rests after a failure; `now` does not wait for that.
+        """
+        async with self._caller.begin() as ctx:
+            at = ctx.now()
+            row = await _locked(ctx, stream, provider, at - window)
+            rests = not now and await _rests(ctx, row)
+            if rests or (row.lease_until is not None and row.lease_until > at):
+                return None
+            if row.state == "ended" or row.began_at + _STALE <= at:
+                row.since, row.cursor, row.counts, row.began_at = _since(row, at, window), "", {}, at
+            row.state, row.lease_until = "running", at + _LEASE
+            row.lock_token += 1
+            return Run(stream, provider, row.lock_token, row.since, row.cursor, Counter(row.counts))
+
+    async def advance(self, run: Run, cursor: str) -> None:
+        """Keep how far it has come, and the lease (LeaseLost)."""
+        run.cursor = cursor
+        await self._write(run, cursor=cursor, counts=dict(run.counts), extends=True)
+
+    async def end(self, run: Run) -> None:
+        """Say that it has seen everything (LeaseLost)."""
+        await self._write(
+            run, state="ended", cursor="", counts=dict(run.counts), failures=0, failure=None, next_at=None
+        )
+
+    async def fail(self, run: Run, why: NotAttempted | OutcomeUnknown) -> None:
+        """Leave it where it is and say when to go on: after 1 minute … 6 hours, drawn anew with each failure.
+
+        Where the provider takes us for nobody (401, 403) all streams of the instance rest for the longest, until a
+        person has looked.
+        """
+        refused = isinstance(why, NotAttempted) and why.refused
+        asked = why.retry_after if isinstance(why, NotAttempted) else None
+        async with self._caller.begin() as ctx:
+            row = await _locked(ctx, run.stream, run.provider, run.since)
+            if row.lock_token != run.token:
+                raise LeaseLost
+            row.failures += 1
+            rest = _REST_MAX if refused else max(rest_after(row.failures), asked or _REST)
+            row.state, row.failure = ("refused" if refused else "failed"), why.reason[:_SHOWN]
+            row.counts, row.lease_until, row.next_at = dict(run.counts), None, ctx.now() + rest
+        log, event = get_logger("corekit.payments"), "payments_circuit_open" if refused else "payments_reconcile_failed"
+        (log.error if refused else log.warning)(event, reason=f"{run.provider}: {why.reason}"[:_SHOWN])
+
+    async def _write(self, run: Run, *, extends: bool = False, **values: Any) -> None:
+        async with self._caller.begin() as ctx:
+            values["lease_until"] = ctx.now() + _LEASE if extends else None
+            if not extends:
+                values["ended_at"] = ctx.now()
+            mine = (_ROW.stream == run.stream) & (_ROW.provider == run.provider) & (_ROW.lock_token == run.token)
+            kept = update(_ROW).where(mine).values(**values).returning(_ROW.stream)
+            done = await ctx.session.execute(kept, execution_options={"synchronize_session": False})
+            if done.scalar_one_or_none() is None:
+                raise LeaseLost
+
+
+def rest_after(failures: int) -> timedelta:
+    """Draw how long to wait: full jitter below a limit that doubles, from 1 minute to 6 hours."""
+    limit: timedelta = min(_REST * 2.0 ** min(failures, 10), _REST_MAX)
+    return max(_REST, limit * random.random())  # noqa: S311  # no secret
+
+
+def _since(row: ReconciliationRunRow, now: datetime, window: timedelta) -> datetime:
+    """Begin a window ago, or where the last whole run ended if that is longer ago: a month at most."""
+    last = row.ended_at if row.ended_at is not None else now
+    return max(min(now - window, last - _OVERLAP), now - _LONGEST)
+
+
+async def _locked(ctx: Context, stream: Stream, provider: str, since: datetime) -> ReconciliationRunRow:
+    insert = postgresql.insert if ctx.kit.database.dialect == "postgresql" else sqlite.insert
+    new: dict[str, Any] = {"stream": stream, "provider": provider, "state": "ended", "since": since, "cursor": ""}
+    new |= {"counts": {}, "failures": 0, "lock_token": 0, "began_at": ctx.now()}
+    await ctx.session.execute(insert(_ROW).values(new).on_conflict_do_nothing())
+    mine = (_ROW.stream == stream) & (_ROW.provider == provider)
+    found = await ctx.session.execute(select(_ROW).where(mine).with_for_update())
+    return found.scalar_one()
+
+
+async def _rests(ctx: Context, row: ReconciliationRunRow) -> bool:
+    if row.next_at is not None and row.next_at > ctx.now():
+        return True
+    refused = (_ROW.provider == row.provider) & (_ROW.state == "refused") & (_ROW.next_at > ctx.now())
+    return bool(await ctx.session.scalar(select(exists().where(refused))))

@@ -1,0 +1,79 @@
+"""Sums by the hour: a balance is the same with them and without, whatever was posted when."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, text
+
+from corekit.testing import FakeClock
+from corekit.values import uuid7
+from corekit_payments.ledger import LedgerTransactionRow, PostingRow, balances
+from corekit_payments.ledger.rollups import recheck, roll_up
+from corekit_payments.ledger.rows import RollUpRow
+
+
+async def capture(till: Any, say: Any, minor: int) -> None:
+    operation = await till.begin(await till.payment(minor), amount=minor)
+    await till.apply(operation, say("succeeded", captured=minor, provider_ref=f"r{minor}"))
+
+
+async def sums(till: Any) -> dict[str, tuple[int, int]]:
+    async with till.caller().begin(readonly=True) as ctx:
+        return {one.code.partition(":usr_")[0]: (one.debit, one.credit) for one in await balances(ctx)}
+
+
+async def rolled(till: Any) -> int:
+    async with till.caller().begin() as ctx:
+        return await roll_up(ctx)
+
+
+async def test_a_balance_is_what_was_rolled_up_and_what_came_since(
+    till: Any, say: Any, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Red when the tail begins an hour late or early, or an hour is summed up at once when it is over."""
+    total = 0
+    for minor, minutes, hours in ((100, 59, 0), (20, 1, 0), (3, 180, 2), (7, 0, 0)):
+        await capture(till, say, minor)
+        total += minor
+        clock.move(minutes * 60)
+        assert await rolled(till) == hours, minor
+        assert await sums(till) == {"clearing:sandbox": (total, 0), "payable": (0, total)}
+    async with till.caller().begin(readonly=True) as ctx:
+        assert await ctx.session.scalar(select(func.count()).select_from(RollUpRow)) == 4
+    clock.move(2 * 3600)
+    assert (await rolled(till), await rolled(till)) == (1, 0)
+    async with till.caller().begin() as ctx:
+        assert await recheck(ctx) == 0
+        # One that began before the hour had ended, and was committed after it had been summed up.
+        late = select(LedgerTransactionRow.created_at).order_by(LedgerTransactionRow.created_at).limit(1)
+        await _post_late(ctx, await ctx.session.scalar(late))
+    assert (await sums(till))["clearing:sandbox"] == (total, 0)
+    async with till.caller().begin() as ctx:
+        assert await recheck(ctx) == 2
+        assert await recheck(ctx) == 0
+    assert [one for one in caplog.messages if "payments_rollups_broken" in one]
+    assert await sums(till) == {"clearing:sandbox": (total + 11, 0), "payable": (0, total + 11)}
+    assert await rolled(till) == 0
+
+
+async def _post_late(ctx: Any, at: Any) -> None:
+    found = (await ctx.session.scalars(select(PostingRow).limit(1))).one()
+    tx = LedgerTransactionRow(id=uuid7(), source="late", kind="unmatched", operation_id=None, created_at=at)
+    ctx.session.add(tx)
+    await ctx.session.flush()
+    pair = {"debit": found.debit, "credit": found.credit, "amount": 11, "currency": found.currency}
+    ctx.session.add(PostingRow(tx=tx.id, n=1, **pair))
+
+
+async def test_each_tenant_has_its_own(till: Any, say: Any, clock: FakeClock) -> None:
+    other = UUID(int=7)
+    await capture(till, say, 100)
+    operation = await till.begin(await till.payment(50, tenant=other), amount=50, tenant=other)
+    await till.apply(operation, say("succeeded", captured=50, provider_ref="o"), other)
+    clock.move(2 * 3600)
+    assert await rolled(till) == 1
+    assert (await sums(till))["clearing:sandbox"] == (100, 0)
+    async with till.caller(tenant=other).begin(readonly=True) as ctx:
+        assert {one.debit + one.credit for one in await balances(ctx)} == {50}
+        assert await ctx.session.scalar(text("SELECT count(*) FROM payments_ledger_rollup")) == 4
