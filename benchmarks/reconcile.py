@@ -24,7 +24,7 @@ from corekit_payments.models import AttemptRow, OperationRow, PaymentRow
 from corekit_payments.recon import Reconciliation
 from corekit_payments.sandbox import Journal, Sandbox
 
-ROWS, CHUNK = 10_000, 500
+ROWS, CHUNK = 5_000, 500
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ALICE = Actor("alice")
 ZERO = dict.fromkeys(("capture_pending", "refunded", "refund_pending", "disputed"), 0)

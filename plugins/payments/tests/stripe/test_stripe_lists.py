@@ -47,6 +47,7 @@ async def test_lists_name_captures_and_refunds(provider: StripeProvider) -> None
     assert [(one.provider_ref, one.amount and one.amount.minor) for one in found] == [
         (ref, 1000), (f"{ref}/REF2", 300), (back.provider_ref, 100),
     ]  # fmt: skip
+    assert [one.reference for one in found] == ["REF1", "REF2", "REF3"]  # by which reconciliation finds its operation
     assert await listed(provider.list_since(str(NOW + 1000))) == []
 
 

@@ -46,7 +46,10 @@ async def known_of(ctx: Context, provider: str, page: Sequence[Evidence]) -> dic
     ours = [one.reference for one in page if one.reference]
     capture = aliased(_OP)
     taken = select(func.coalesce(func.sum(capture.amount), 0)).where(
-        capture.attempt_id == _OP.attempt_id, capture.kind == "capture", capture.state == "succeeded"
+        capture.payment_id == _OP.payment_id,  # it has an index
+        capture.attempt_id == _OP.attempt_id,
+        capture.kind == "capture",
+        capture.state == "succeeded",
     )
     columns = (_OP.id, _OP.tenant, _OP.kind, _OP.state, _OP.amount, _OP.provider_ref, _OP.reference, _OP.reconciled_at)
     wanted = select(*columns, PaymentRow.currency, taken.scalar_subquery().label("taken"))
