@@ -84,7 +84,8 @@ class Fraud:
         ctx = books.ctx
         book = await rules_in_force(ctx, self._settings)
         found = subjects(ctx, books.payment.payer, attempt)
-        attempt.instrument = found.get("instrument")
+        if "instrument" in found:
+            attempt.instrument = found["instrument"]
         money = books.money(operation)
         counters = Counters(ctx, found, money)
         counted = await counters.add(book.counters(money.currency))

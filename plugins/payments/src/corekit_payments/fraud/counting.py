@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Executable, and_, or_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Executable, and_, bindparam, or_, text, update
 
 from corekit.context import Context
 from corekit.contracts.payments import PaymentCounter
@@ -75,7 +74,8 @@ class Counters:
         if not at:
             return Counted({}, self._amount.currency)
         self._raised = [self._row(scope, at[scope]) for scope in sorted(at)]
-        rows = await self._ctx.session.execute(_raise(self._ctx.kit.database.dialect), self._raised)
+        given = {f"{name}_{n}": value for n, row in enumerate(self._raised) for name, value in row.items()}
+        rows = await self._ctx.session.execute(_raise(len(self._raised)), given)
         values = {at[row.scope]: int(row.n if at[row.scope].currency == _NUMBER else row.sum) for row in rows}
         return Counted(values, self._amount.currency)
 
@@ -102,11 +102,15 @@ class Counters:
 
 
 @cache
-def _raise(dialect: str) -> Executable:
-    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(TABLE)
-    again = {"n": TABLE.c.n + insert.excluded.n, "sum": TABLE.c.sum + insert.excluded.sum}
-    raised = insert.on_conflict_do_update(index_elements=[TABLE.c.scope, TABLE.c.window_start], set_=again)
-    return raised.returning(TABLE.c.scope, TABLE.c.n, TABLE.c.sum)
+def _raise(count: int) -> Executable:
+    """Write the statement for so many counters; as text, since SQLAlchemy compiles rows of values each time anew."""
+    rows = ", ".join(f"(:scope_{n}, :window_start_{n}, :tenant_{n}, :n_{n}, :sum_{n})" for n in range(count))
+    raised = text(
+        f"INSERT INTO {TABLE.name} (scope, window_start, tenant, n, sum) VALUES {rows}"  # noqa: S608  # names of ours
+        f" ON CONFLICT (scope, window_start) DO UPDATE SET n = {TABLE.name}.n + excluded.n,"
+        f" sum = {TABLE.name}.sum + excluded.sum RETURNING scope, n, sum"
+    )
+    return raised.bindparams(*(bindparam(f"{one.name}_{n}", type_=one.type) for n in range(count) for one in TABLE.c))
 
 
 def _start(now: datetime, window: int) -> datetime:
