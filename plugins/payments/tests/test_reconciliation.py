@@ -322,6 +322,23 @@ async def test_what_lasts_is_told_again(auditor: Auditor, caplog: pytest.LogCapt
         await swept.probe()
 
 
+async def test_by_the_calendar_each_instance_is_run_whatever_another_does(auditor: Auditor) -> None:
+    """Red when an adapter that breaks keeps the next one waiting, or its run is left as if it went on."""
+    await paid(auditor)
+    auditor.clock.move(86400)
+    (plugin,) = (one for one in auditor.kit.plugins if isinstance(one, PaymentsPlugin))
+    auditor.provider.list_since = None  # type: ignore[method-assign, assignment]  # a bug of its adapter
+    caller = auditor.kit.caller().system("payments")
+    await plugin.reconcile(caller)
+    await plugin.settle(caller)
+    await plugin.expire_holds(caller)
+    assert {(one.stream, one.provider, one.state, one.lease_until) for one in await auditor.runs()} == {
+        ("listing", "sandbox", "ended", None), ("settlement", "sandbox", "ended", None),
+        ("listing", "trouble", "failed", None), ("settlement", "trouble", "ended", None),
+    }  # fmt: skip
+    assert (await auditor.sums())["bank"] == 1000
+
+
 async def test_no_question_is_asked_inside_a_transaction(auditor: Auditor) -> None:
     await paid(auditor)
     auditor.falsify("DELETE FROM object")
