@@ -5,6 +5,7 @@ and count what they miss or hear twice.
 """
 
 import asyncio
+import gc
 import json
 import random
 import struct
@@ -101,6 +102,12 @@ class CrowdPlugin(Plugin[Settings]):
     @method("crowd.echo")
     async def echo(self, caller: Caller, request: Pace) -> Pace:  # noqa: ARG002
         """Repeat."""
+        return request
+
+    @method("crowd.collect")
+    async def collect(self, caller: Caller, request: Pace) -> Pace:  # noqa: ARG002
+        """Let go of garbage, so that what is left is not."""
+        gc.collect()
         return request
 
     @implements(authenticate)

@@ -31,10 +31,12 @@ from corekit.data import DatabaseSettings
 from corekit.testing import PostgresServer, make_kit
 from corekit.values import Money
 from corekit_payments import PaymentsPlugin, PaymentsSettings
+from corekit_payments.fraud.settings import FraudSettings, VelocityRule
 
 SERVICE_GOAL, REPLAY_GOAL, P99_GOAL = 0.6, 2.0, 50
 ALICE = Actor("alice")
-PAY = NewPayment(amount=Money(49900, "INR"))
+PAY = NewPayment(amount=Money(49900, "INR"), allow_duplicate=True)
+FREQUENT = VelocityRule(minute=10**6, hour=10**6, day=10**6, day_sum={"INR": 10**12})  # asked, and without objection
 PAY_NOW = msgspec.structs.replace(PAY, confirm=True, method=TokenMethod(token="tok_ok"))  # noqa: S106
 CLIENTS = 8
 Statement = tuple[str, Any]
@@ -128,7 +130,7 @@ async def replay_postgresql(url: str, transactions: Sequence[list[Statement]]) -
 async def kit_on(folder: Path, database: DatabaseSettings | None) -> AsyncGenerator[Corekit]:
     """Start payments alone."""
     settings = {"jobs": {"worker": False}}
-    plugin = PaymentsPlugin(PaymentsSettings(sweep=False))
+    plugin = PaymentsPlugin(PaymentsSettings(sweep=False, fraud=FraudSettings(velocity=FREQUENT)))
     async with make_kit([plugin], database=database, tmp_path=folder, settings=settings) as kit:
         yield kit
 

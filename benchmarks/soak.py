@@ -31,9 +31,11 @@ async def main(count: int, minutes: float) -> None:
             for client in random.sample(crowd, max(1, round(count * CUT_EACH_SECOND))):
                 client.cut()
             await witness.ask("rpc", {"method": "crowd.echo", "data": {"rate": 1}}, 1000 + len(seen))
-            seen.append((now, resident(pid)))
             if now >= said:
                 said += 60
+                await witness.ask("rpc", {"method": "crowd.collect", "data": {"rate": 1}}, 902)
+            seen.append((now, resident(pid)))
+            if len(seen) == 1 or seen[-2][0] // 60 < now // 60:
                 print(f"{now / 60:4.0f} min  {seen[-1][1] / MEBIBYTE:6.1f} MiB  {cpu_seconds(pid):6.1f} s", flush=True)
             await asyncio.sleep(1)
         await witness.ask("rpc", {"method": "crowd.pace", "data": {"rate": 0}}, 901)

@@ -212,5 +212,6 @@ def test_purposes_are_few_and_each_says_why(tmp_path: Path) -> None:
         "corekit.limits",
         "payments",
         "realtime",
+        "realtime.departures",
         "realtime.log",
     ]
