@@ -137,6 +137,25 @@ async def test_what_was_captured_at_the_last_moment_is_learnt_instead(auditor: A
     assert await auditor.sums() == {"clearing:trouble": 1000, "payable:merchant": -1000}
 
 
+async def test_one_that_cannot_be_ended_keeps_no_other(auditor: Auditor, caplog: pytest.LogCaptureFixture) -> None:
+    """Red when a fault of one hold ends the job: the older ones behind it would never end."""
+    older = await held(auditor)
+    auditor.clock.move(60)
+    newer = await held(auditor)
+    auditor.clock.move(WEEK.total_seconds())
+    fetch, faults = auditor.provider.fetch, [ValueError("a bug of its adapter")]
+
+    async def faulty(ref: str) -> Evidence:
+        if faults:
+            raise faults.pop()
+        return await fetch(ref)
+
+    auditor.provider.fetch = faulty  # type: ignore[method-assign]
+    assert await auditor.kit.get(Reconciliation).expire_holds() == 1
+    assert (await status(auditor, older), await status(auditor, newer)) == ("canceled", "requires_capture")
+    assert [one for one in caplog.messages if "payments_hold_not_ended" in one]
+
+
 async def test_the_list_tells_that_it_is_over(auditor: Auditor) -> None:
     """Red when it is told as a difference: nothing has moved, and nobody has anything to do."""
     payment = await held(auditor)

@@ -15,7 +15,7 @@ from corekit_payments.razorpay.reading import Order, Payment, QrCode, Refund
 T = TypeVar("T")
 _REF = re.compile(r"[A-Za-z0-9_]{1,64}")
 _PAGE = 100
-_PAGES = 100  # of a list that is read to its end
+_PAGES = 10_000  # of a list that is read to its end, one in memory: a million rows
 _LOOKED = 10  # of one in which something is looked for
 _HOLD_AUTOMATIC = 1440  # minutes until what is held is captured no more, and goes back
 

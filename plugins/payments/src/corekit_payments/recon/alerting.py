@@ -8,6 +8,7 @@ from corekit.context import Caller, Context
 from corekit.watch import get_logger
 from corekit_payments.models import OperationRow, PaymentRow, ReconciliationItemRow
 from corekit_payments.recon.expiring import HELD
+from corekit_payments.recon.rows import ReconciliationRunRow
 from corekit_payments.transitions import OPEN
 
 _OPEN_TOO_LONG = timedelta(minutes=15)
@@ -15,7 +16,9 @@ _UNKNOWN_TOO_LONG = timedelta(hours=24)
 _LAG = timedelta(minutes=5)
 _EXPIRES_SOON = timedelta(hours=24)
 _URGENT = ("amount", "missing_here")
-_OP, _ITEM = OperationRow, ReconciliationItemRow
+_RUN_TOO_OLD = timedelta(hours=48)  # the last that saw everything
+_FIRST_TOO_OLD = timedelta(days=5)  # what the first one was to see, three days ago then
+_OP, _ITEM, _RUN = OperationRow, ReconciliationItemRow, ReconciliationRunRow
 
 
 async def warn_of_open(ctx: Context) -> None:
@@ -25,6 +28,11 @@ async def warn_of_open(ctx: Context) -> None:
     counted = select(_ITEM.kind, func.count()).where(old).group_by(_ITEM.kind).order_by(_ITEM.kind)
     for kind, count in await ctx.session.execute(counted):
         log.error("payments_mismatches_open", reason=kind, count=count)
+    overdue = (_RUN.ended_at <= ctx.now() - _RUN_TOO_OLD) | (
+        _RUN.ended_at.is_(None) & (_RUN.since <= ctx.now() - _FIRST_TOO_OLD)
+    )
+    for stream, provider in await ctx.session.execute(select(_RUN.stream, _RUN.provider).where(overdue)):
+        log.error("payments_reconcile_overdue", reason=f"{stream} of {provider}")
     lost = (_OP.state == "unknown") & (_OP.created_at <= ctx.now() - _UNKNOWN_TOO_LONG)
     soon = (_OP.kind == "authorize") & (_OP.state == "succeeded") & PaymentRow.status.in_(HELD)
     soon &= _OP.expires_at.between(ctx.now(), ctx.now() + _EXPIRES_SOON)

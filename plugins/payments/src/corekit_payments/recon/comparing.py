@@ -67,9 +67,9 @@ def _differs(books: Books, op: OperationRow, shown: Evidence, asked_at: datetime
         return "later" if op.state in OPEN else "none"
     if shown.state == "succeeded":
         return _captured(books, op, shown)
-    if op.updated_at >= asked_at:
+    if op.updated_at >= asked_at or shown.state == "unknown":
         return "later"
-    return "none" if shown.state == "unknown" or _released(books, op) else "backward"
+    return "none" if _released(books, op) else "backward"
 
 
 def _captured(books: Books, op: OperationRow, shown: Evidence) -> _Difference:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from corekit.context import Caller
-from corekit.contracts.payments import Evidence, NotAttempted, OutcomeUnknown, Provider
+from corekit.contracts.payments import Evidence, NotAttempted, OutcomeUnknown
 from corekit.watch import get_logger
 from corekit_payments.applying import apply
 from corekit_payments.models import OperationRow, PaymentRow
@@ -23,17 +23,26 @@ async def expire_holds(caller: Caller, providers: Providers, timeout: float) -> 
 
     What its provider does not show now is left for the next time.
     """
-    count = 0
+    count, log, silent = 0, get_logger("corekit.payments"), set[str]()
     for id_, tenant, provider, ref in await _due(caller):
         adapter = providers.named(provider)
-        shown = None if adapter is None else await _shown(adapter, ref, timeout)
-        if shown is None:
+        if adapter is None or provider in silent:
             continue
-        async with replace(caller, tenant=tenant).begin() as ctx:
-            await apply(ctx, id_, shown, via="sweeper")
-            over = Evidence(source="local", state="canceled", occurred_at=ctx.now())
-            await apply(ctx, id_, over, via="sweeper")
-        count += 1
+        try:
+            async with asyncio.timeout(timeout):
+                shown = await adapter.fetch(ref)
+            async with replace(caller, tenant=tenant).begin() as ctx:
+                await apply(ctx, id_, shown, via="sweeper")
+                over = Evidence(source="local", state="canceled", occurred_at=ctx.now())
+                await apply(ctx, id_, over, via="sweeper")
+            count += 1
+        except (NotAttempted, OutcomeUnknown) as why:
+            log.warning("payments_hold_not_shown", reason=type(why).__name__)
+        except TimeoutError:  # nor would it answer for the next one
+            silent.add(provider)
+            log.warning("payments_hold_not_shown", reason="TimeoutError")
+        except Exception:  # one that cannot be ended must not keep the others
+            log.exception("payments_hold_not_ended", reason=provider)
     return count
 
 
@@ -45,12 +54,3 @@ async def _due(caller: Caller) -> list[tuple[UUID, UUID | None, str, str]]:
         wanted = wanted.join(PaymentRow, PaymentRow.id == _OP.payment_id)
         rows = await ctx.session.execute(wanted.order_by(_OP.expires_at.desc()).limit(_AT_ONCE))
         return [(row.id, row.tenant, row.provider, row.provider_ref) for row in rows]
-
-
-async def _shown(provider: Provider, ref: str, timeout: float) -> Evidence | None:  # noqa: ASYNC109
-    try:
-        async with asyncio.timeout(timeout):
-            return await provider.fetch(ref)
-    except (NotAttempted, OutcomeUnknown, TimeoutError) as why:
-        get_logger("corekit.payments").warning("payments_hold_not_shown", reason=type(why).__name__)
-        return None

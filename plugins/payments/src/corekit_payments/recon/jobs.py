@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 
 from corekit.context import Caller, Context
@@ -53,7 +54,12 @@ class Reconciliation:
         except LeaseLost:
             get_logger("corekit.payments").warning("payments_reconcile_lost", reason=provider.name)
             return None
+        except asyncio.CancelledError:
+            with suppress(LeaseLost):
+                await self._runs.release(run)
+            raise
         except Exception as error:  # noqa: BLE001  # an adapter's bug must not keep other instances waiting
+            get_logger("corekit.payments").exception("payments_reconcile_broken", reason=provider.name)
             await self._runs.fail(run, OutcomeUnknown(f"{type(error).__name__}: a bug, or a fault here"))
             return None
         return run
@@ -64,7 +70,10 @@ class Reconciliation:
 
     async def all(self, stream: Stream) -> None:
         """Run a stream over each instance; none waits for another."""
-        await asyncio.gather(*(self.run(stream, one) for one in self.providers.every()))
+        runs = [self.run(stream, one) for one in self.providers.every()]
+        faults = [one for one in await asyncio.gather(*runs, return_exceptions=True) if isinstance(one, BaseException)]
+        if faults:
+            raise faults[0]
 
 
 class ReconciliationJobs:
@@ -89,8 +98,8 @@ class ReconciliationJobs:
         """Say in the log what is still open."""
         await warn_of_open(ctx)
 
-    @schedule("41 5 * * *", tag="payments.settle", network=True, purpose=PURPOSE, timeout=3600)
+    @schedule("41 * * * *", tag="payments.settle", network=True, purpose=PURPOSE, timeout=3600)
     async def settle(self, caller: Caller) -> None:  # noqa: ARG002
-        """Hold what providers have paid out against what they owe."""
+        """Hold what providers have paid out against what they owe, once a day; in between, go on where that failed."""
         if self.reconciliation is not None:
             await self.reconciliation.all("settlement")

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,14 @@ from corekit.watch import get_logger
 from corekit_payments.recon.rows import ReconciliationRunRow, Stream
 
 _LEASE = timedelta(minutes=5)  # renewed with each page
-_STALE = timedelta(hours=24)  # after which a run that did not end begins anew
+_STALE: Mapping[Stream, timedelta] = {  # after which a run that did not end begins anew
+    "listing": timedelta(hours=24),
+    "settlement": timedelta(days=7),
+}
+_EVERY: Mapping[Stream, timedelta] = {  # after the last that ended
+    "listing": timedelta(0),
+    "settlement": timedelta(hours=20),
+}
 _OVERLAP, _LONGEST = timedelta(days=1), timedelta(days=31)
 _REST, _REST_MAX = timedelta(minutes=1), timedelta(hours=6)
 _SHOWN = 200  # characters of a reason
@@ -52,15 +60,16 @@ class Runs:
     async def claim(self, stream: Stream, provider: str, window: timedelta, *, now: bool = False) -> Run | None:
         """Begin a run over the last `window`, or since the last whole one, or go on with one that did not end.
 
-        None where somebody else runs it, or it rests after a failure; `now` does not wait for that.
+        None where somebody else runs it, it rests after a failure, or the last one ended a short time ago; `now` waits
+        for neither.
         """
         async with self._caller.begin() as ctx:
             at = ctx.now()
             row = await _locked(ctx, stream, provider, at - window)
-            rests = not now and await _rests(ctx, row)
+            rests = not now and (_is_done(row, at) or await _rests(ctx, row))
             if rests or (row.lease_until is not None and row.lease_until > at):
                 return None
-            if row.state == "ended" or row.began_at + _STALE <= at:
+            if row.state == "ended" or row.began_at + _STALE[stream] <= at:
                 row.since, row.cursor, row.counts, row.began_at = _since(row, at, window), "", {}, at
             row.state, row.lease_until = "running", at + _LEASE
             row.lock_token += 1
@@ -69,13 +78,17 @@ class Runs:
     async def advance(self, run: Run, cursor: str) -> None:
         """Keep how far it has come, and the lease (LeaseLost)."""
         run.cursor = cursor
-        await self._write(run, cursor=cursor, counts=dict(run.counts), extends=True)
+        await self._write(run, lease=_LEASE, cursor=cursor, counts=dict(run.counts))
+
+    async def release(self, run: Run) -> None:
+        """Let another go on from here at once: this process stops (LeaseLost)."""
+        await self._write(run)
 
     async def end(self, run: Run) -> None:
         """Say that it has seen everything (LeaseLost)."""
-        await self._write(
-            run, state="ended", cursor="", counts=dict(run.counts), failures=0, failure=None, next_at=None
-        )
+        at = self._caller.kit.clock.now()
+        over: dict[str, Any] = {"state": "ended", "cursor": "", "failures": 0, "failure": None, "next_at": None}
+        await self._write(run, **over, counts=dict(run.counts), ended_at=at)
 
     async def fail(self, run: Run, why: NotAttempted | OutcomeUnknown) -> None:
         """Leave it where it is and say when to go on: after 1 minute … 6 hours, drawn anew with each failure.
@@ -87,8 +100,8 @@ class Runs:
         asked = why.retry_after if isinstance(why, NotAttempted) else None
         async with self._caller.begin() as ctx:
             row = await _locked(ctx, run.stream, run.provider, run.since)
-            if row.lock_token != run.token:
-                raise LeaseLost
+            if row.lock_token != run.token:  # another runner goes on, and says itself how that ends
+                return
             row.failures += 1
             rest = _REST_MAX if refused else max(rest_after(row.failures), asked or _REST)
             row.state, row.failure = ("refused" if refused else "failed"), why.reason[:_SHOWN]
@@ -96,11 +109,9 @@ class Runs:
         log, event = get_logger("corekit.payments"), "payments_circuit_open" if refused else "payments_reconcile_failed"
         (log.error if refused else log.warning)(event, reason=f"{run.provider}: {why.reason}"[:_SHOWN])
 
-    async def _write(self, run: Run, *, extends: bool = False, **values: Any) -> None:
+    async def _write(self, run: Run, *, lease: timedelta | None = None, **values: Any) -> None:
         async with self._caller.begin() as ctx:
-            values["lease_until"] = ctx.now() + _LEASE if extends else None
-            if not extends:
-                values["ended_at"] = ctx.now()
+            values["lease_until"] = None if lease is None else ctx.now() + lease
             mine = (_ROW.stream == run.stream) & (_ROW.provider == run.provider) & (_ROW.lock_token == run.token)
             kept = update(_ROW).where(mine).values(**values).returning(_ROW.stream)
             done = await ctx.session.execute(kept, execution_options={"synchronize_session": False})
@@ -114,10 +125,17 @@ def rest_after(failures: int) -> timedelta:
     return max(_REST, limit * random.random())  # noqa: S311  # no secret
 
 
+def _is_done(row: ReconciliationRunRow, now: datetime) -> bool:
+    return row.state == "ended" and row.ended_at is not None and row.ended_at + _EVERY[row.stream] > now
+
+
 def _since(row: ReconciliationRunRow, now: datetime, window: timedelta) -> datetime:
-    """Begin a window ago, or where the last whole run ended if that is longer ago: a month at most."""
-    last = row.ended_at if row.ended_at is not None else now
-    return max(min(now - window, last - _OVERLAP), now - _LONGEST)
+    """Begin a window ago, or where the last whole run ended if that is longer ago: a month at most.
+
+    Where none has ended yet, what the first one was to see stays to be seen.
+    """
+    last = row.since if row.ended_at is None else row.ended_at - _OVERLAP
+    return max(min(now - window, last), now - _LONGEST)
 
 
 async def _locked(ctx: Context, stream: Stream, provider: str, since: datetime) -> ReconciliationRunRow:
