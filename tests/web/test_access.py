@@ -25,6 +25,12 @@ async def ask(app: Any, method: str, path: str, **options: Any) -> httpx.Respons
         return await http.request(method, path, **options)
 
 
+async def fine(_scope: Any, _receive: Any, send: Any) -> None:
+    """Answer."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def test_a_line_says_who_did_what_and_nothing_that_was_sent(tmp_path: Path) -> None:
     said = io.StringIO()
     async with make_kit([Site()], tmp_path=tmp_path, settings=SETTINGS) as kit:
@@ -69,11 +75,6 @@ async def test_what_fails_is_an_error(style: Any) -> None:
 
 async def test_a_full_pipe_drops_whole_lines_and_the_next_line_says_how_many() -> None:
     """Red when `Lines` writes without asking whether the pipe takes it: then the test hangs, as a server would."""
-
-    async def fine(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "w") as writer:
         os.set_blocking(reading, False)
@@ -93,18 +94,29 @@ async def test_a_full_pipe_drops_whole_lines_and_the_next_line_says_how_many() -
         assert json.loads(reader.read())["dropped"] == untold
 
 
-async def test_a_log_that_nobody_reads_any_more_costs_no_request() -> None:
-    async def fine(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+async def test_what_was_lost_is_told_whole_after_many_turns() -> None:
+    """Red when a line that tells of lost ones, and is lost itself, takes their number with it."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "w") as writer:
+        os.set_blocking(reading, False)
+        log = RequestLog(fine, lines=Lines(writer))
+        for _ in range(1_000):
+            await ask(log, "GET", "/")
+            await asyncio.sleep(0)
+        read = len(reader.read().splitlines())
+        await ask(log, "GET", "/")
+        await asyncio.sleep(0)
+        assert read + json.loads(reader.read())["dropped"] == 1_000
 
+
+async def test_a_log_that_nobody_reads_any_more_costs_no_request() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as writer:
         log = RequestLog(fine, lines=Lines(writer))
-        assert (await ask(log, "GET", "/")).status_code == 204
+        assert (await ask(log, "GET", "/")).status_code == 200
         await asyncio.sleep(0)
-        assert (await ask(log, "GET", "/")).status_code == 204
+        assert (await ask(log, "GET", "/")).status_code == 200
 
 
 @pytest.mark.parametrize(("table", "wanted"), [({}, True), ({"requests": False}, False), ({"level": "warning"}, False)])

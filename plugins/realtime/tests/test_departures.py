@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 from realtime_nodes import Join, Nodes, on_each
-from realtime_town import Served
+from realtime_town import Served, usr
 from sqlalchemy import select
 
 from corekit import Actor
 from corekit.contracts.realtime import Online, Realtime, WentOffline
 from corekit.data.outbox import OutboxRow
-from corekit.events import tag_of
+from corekit.events import emit, tag_of
 from corekit_realtime.bus import MemoryBus
 
 ALICE = Actor("alice").id
@@ -57,10 +57,64 @@ async def test_a_device_on_another_node_counts(joined: Join) -> None:
         here, there = await nodes.nodes[0].open("alice"), await nodes.nodes[1].open("alice")
         await online(nodes, 2)
         await here.close()
-        await asyncio.sleep(LEAVE + ONCE_MORE)
+        await asyncio.sleep(LEAVE + 3 * ONCE_MORE)
         assert await told(nodes) == []
         await there.close()
         assert [event.user for event in await tells(nodes)] == [ALICE]
+
+
+@alone
+async def test_two_that_go_at_once_are_not_both_left_to_the_other(joined: Join) -> None:
+    """Red when a node that had one of the last two devices tells nothing once it hears that the other is gone too."""
+    async with joined(**QUICK) as nodes:
+        here, there = await nodes.nodes[0].open("alice"), await nodes.nodes[1].open("alice")
+        await online(nodes, 2)
+        buses, held = [node.node.presences for node in nodes.nodes], list[Any]()
+        for presences in buses:  # neither hears of the other until both are gone
+            held.append(presences._publish)
+            presences._publish = lambda _: None  # type: ignore[method-assign]
+        await asyncio.gather(here.close(), there.close())
+        channel = f"user:{usr('alice')}"
+        async with asyncio.timeout(30):
+            while any(len(node.node.presences.clients(channel)) == 2 for node in nodes.nodes):
+                await asyncio.sleep(0.01)
+        for presences, publish in zip(buses, held, strict=True):
+            presences._publish = publish  # type: ignore[method-assign]
+        assert {event.user for event in await tells(nodes)} == {ALICE}
+
+
+@alone
+async def test_who_cannot_hear_anybody_speaks_for_nobody(joined: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when a node whose bus is lost takes the others for gone: their users are still connected."""
+    async with joined(**QUICK) as nodes:
+        await nodes.nodes[1].open("alice")
+        await online(nodes, 1)
+        bus = MemoryBus()
+        monkeypatch.setattr(type(bus), "ready", False)
+        nodes.nodes[0].node.bus.unsubscribe(nodes.nodes[0].node.receive)
+        async with asyncio.timeout(30):
+            while nodes.nodes[0].node.presences.clients(f"user:{usr('alice')}"):
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(ONCE_MORE)
+        assert await told(nodes) == []
+
+
+@alone
+async def test_departures_wait_for_the_database(joined: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when who went while the database was away is forgotten."""
+    monkeypatch.setattr("corekit_realtime.presence.departures._AGAIN", 0.05)
+    faults = [OSError("away"), OSError("away")]
+
+    async def faulty(ctx: Any, event: Any) -> None:
+        if faults:
+            raise faults.pop()
+        await emit(ctx, event)
+
+    monkeypatch.setattr("corekit_realtime.presence.departures.emit", faulty)
+    async with joined(1, **QUICK) as nodes:
+        await (await nodes.nodes[0].open("alice")).close()
+        assert [event.user for event in await tells(nodes)] == [ALICE]
+        assert faults == []
 
 
 @alone

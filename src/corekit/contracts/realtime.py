@@ -18,7 +18,8 @@ _MARK = "__corekit_method__"
 class WentOffline(Event, frozen=True, tag="realtime.went_offline"):
     """A user's last device is gone, on every node, and has not come back within `leave_delay`; `at` is when it went.
 
-    Told once, by a node that is left: where all processes end together, nobody tells it.
+    Told by a node that is left, and more than once where devices on several nodes go at the same moment, so that a
+    listener takes the newest `at`. Where all processes end together, nobody tells it.
     """
 
     user: UUID

@@ -51,16 +51,16 @@ class Lines:
     def __init__(self, stream: IO[str] | None = None) -> None:
         self.lost = 0
         self._stream = stream or sys.stderr
-        self._held: list[bytes] = []
+        self._held: list[tuple[bytes, int]] = []  # each with the lost ones that it tells of
         self._size = 0
         self._waits = False
 
-    def add(self, line: bytes) -> None:
-        """Keep a line until the loop comes round."""
+    def add(self, line: bytes, told: int = 0) -> None:
+        """Keep a line until the loop comes round; it says of `told` others that they were lost."""
         if self._size > _HELD_MAX:
-            self.lost += 1
+            self.lost += 1 + told
             return
-        self._held.append(line)
+        self._held.append((line, told))
         self._size += len(line)
         if not self._waits:
             self._waits = True
@@ -73,18 +73,20 @@ class Lines:
             descriptor = self._stream.fileno()
         except (OSError, ValueError):  # a stream in memory, or one that is closed
             with suppress(ValueError):
-                self._stream.write(b"".join(held).decode())
+                self._stream.write(b"".join(line for line, _ in held).decode())
             return
         at = 0
         while at < len(held):
-            part, at = _part(held, at)
+            end = _part(held, at)
             try:
                 if _writable(descriptor):
-                    os.write(descriptor, part)
+                    os.write(descriptor, b"".join(line for line, _ in held[at:end]))
+                    at = end
                     continue
             except OSError:  # nobody reads it any more
                 pass
-            self.lost += part.count(b"\n")
+            self.lost += sum(1 + told for _, told in held[at:end])
+            at = end
 
 
 class RequestLog:
@@ -134,7 +136,7 @@ class RequestLog:
             actor=_name(caller) if caller else "",
             dropped=lost,
         )
-        self._lines.add(self._encode(line))
+        self._lines.add(self._encode(line), told=lost)
 
     def _now(self) -> str:
         """Write the time as RFC 3339 in UTC, the second only once."""
@@ -185,13 +187,13 @@ def _text(line: RequestLine) -> bytes:
 _HEAD = frozenset(("timestamp", "level", "event", "logger"))
 
 
-def _part(held: list[bytes], at: int) -> tuple[bytes, int]:
-    """Join lines from `at` on to as much as a pipe takes whole; return them, and where to go on."""
-    size, end = len(held[at]), at + 1
-    while end < len(held) and size + len(held[end]) <= _ATOMIC:
-        size += len(held[end])
+def _part(held: list[tuple[bytes, int]], at: int) -> int:
+    """Return the end of the lines from `at` on that a pipe takes whole."""
+    size, end = len(held[at][0]), at + 1
+    while end < len(held) and size + len(held[end][0]) <= _ATOMIC:
+        size += len(held[end][0])
         end += 1
-    return b"".join(held[at:end]), end
+    return end
 
 
 def _writable(descriptor: int) -> bool:

@@ -46,7 +46,9 @@ class Requests:
 
     async def create(self, caller: Caller, key: IdempotencyKey, new: NewPayment) -> Taken[Payment]:
         """Create a payment; with `confirm`, try to be paid."""
-        return await self._payment(caller, key, "authorize", lambda ctx: self._payments.create(ctx, new))
+        return await self._payment(
+            caller, key, "authorize", lambda ctx: self._payments.create(ctx, new), tries=new.confirm
+        )
 
     async def confirm(
         self,
@@ -59,7 +61,11 @@ class Requests:
     ) -> Taken[Payment]:
         """Try to be paid."""
         return await self._payment(
-            caller, key, "authorize", lambda ctx: self._payments.confirm(ctx, payment, method, return_url, asked=asked)
+            caller,
+            key,
+            "authorize",
+            lambda ctx: self._payments.confirm(ctx, payment, method, return_url, asked=asked),
+            tries=True,
         )
 
     async def cancel(
@@ -103,7 +109,13 @@ class Requests:
         return await self._show(caller, await _claim(caller, key, make))
 
     async def _payment(
-        self, caller: Caller, key: IdempotencyKey, kind: OperationKind, verb: Callable[[Context], Awaitable[Payment]]
+        self,
+        caller: Caller,
+        key: IdempotencyKey,
+        kind: OperationKind,
+        verb: Callable[[Context], Awaitable[Payment]],
+        *,
+        tries: bool = False,
     ) -> Taken[Payment]:
         async def make(ctx: Context) -> str:
             made = (await verb(ctx)).id
@@ -114,7 +126,8 @@ class Requests:
 
         resource = await _claim(caller, key, make)
         if _is_payment(resource):
-            return await self._unless_blocked(caller, await self._show(caller, resource), kind)
+            shown = await self._show(caller, resource)
+            return await self._unless_blocked(caller, shown) if tries else shown
         operation = await self._drive(caller, resource)
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
             row = await reading.operation_row(ctx, operation)
@@ -123,12 +136,12 @@ class Requests:
                 raise PaymentDeclined(reason=row.error_class, payment=paid.id, payment_status=paid.status)
             return Taken(paid, done=_done(row, ctx.now()))
 
-    async def _unless_blocked(self, caller: Caller, taken: Taken[Payment], kind: OperationKind) -> Taken[Payment]:
+    async def _unless_blocked(self, caller: Caller, taken: Taken[Payment]) -> Taken[Payment]:
         """Return what somebody tried to pay, unless our rules have ended that attempt (PaymentDeclined)."""
         paid = taken.shown
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
-            last = (await self._payments.operations(ctx, paid.id))[-1:] if kind == "authorize" else []
-        if any(one.kind == kind and one.error == "blocked" for one in last):
+            last = (await self._payments.operations(ctx, paid.id))[-1:]
+        if any(one.kind == "authorize" and one.error == "blocked" for one in last):
             raise PaymentDeclined(reason="blocked", payment=paid.id, payment_status=paid.status)
         return taken
 

@@ -35,7 +35,7 @@ class Peers:
         self._ask = ask
         self._silence = silence
         self._peers: dict[str, Peer] = {}
-        self._orphans: set[Key] = set()
+        self._orphans: dict[Key, frozenset[str]] = {}  # and who was there to hear of it
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -57,7 +57,7 @@ class Peers:
                 if key not in peer.entries:
                     peer.entries.add(key)
                     peer.checksum = added(peer.checksum, *key)
-                self._orphans.discard(key)
+                self._orphans.pop(key, None)
                 self._rooms.enter(change.channel, change.info)
             else:
                 self._drop(peer, key)
@@ -89,17 +89,16 @@ class Peers:
 
     def check(self, now: float) -> None:
         """Forget those that have been silent for too long, and all their clients."""
-        for node, peer in list(self._peers.items()):
-            if now - peer.heard_at > peer.silence:
-                del self._peers[node]
-                self._forget(peer.entries, at_once=True)
+        silent = [node for node, peer in self._peers.items() if now - peer.heard_at > peer.silence]
+        for gone in [self._peers.pop(node) for node in silent]:
+            self._forget(gone.entries, at_once=True)
 
     def inherits(self, key: Key, node: str) -> bool:
         """Tell, once, whether it is for this node to speak of a device whose own node is gone."""
         if key not in self._orphans:
             return False
-        self._orphans.discard(key)
-        return node <= min(self._peers, default=node)
+        heirs = self._orphans.pop(key)
+        return node <= min((one for one in self._peers if one in heirs), default=node)
 
     def pardon(self, seconds: float) -> None:
         """Count a time against nobody: this process slept."""
@@ -132,7 +131,8 @@ class Peers:
             self._rooms.leave(*key, at_once=True)
 
     def _forget(self, entries: Iterable[Key], *, at_once: bool) -> None:
+        heirs = frozenset(self._peers)
         for channel, client in entries:
             if client in self._rooms.clients(channel):
-                self._orphans.add((channel, client))
+                self._orphans[channel, client] = heirs
             self._rooms.leave(channel, client, at_once=at_once)

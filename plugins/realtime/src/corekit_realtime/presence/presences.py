@@ -1,6 +1,7 @@
 """Presence on all nodes: each announces its own clients, follows the others, and says regularly that it is there."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 
 import msgspec
@@ -15,6 +16,7 @@ from corekit_realtime.settings import RealtimeSettings
 OWN = "user:"  # the channels in which each of a user's devices is
 Offline = Callable[[str, float], None]
 SILENCE = 3  # digests that may be missing
+_LATELY = 1.0  # seconds in which nodes may not have heard yet of each other's leaves
 _PACE = 0.02  # seconds between two messages of a long answer: publications want to pass too
 
 
@@ -46,6 +48,7 @@ class Presences:
         self._due = 0.0
         self._greets = True
         self._checked_at: float | None = None
+        self._lately: OrderedDict[str, float] = OrderedDict()  # whose device left here while another was known
         self._stopped = False
 
     def start(self, receive: Receive) -> None:
@@ -91,6 +94,8 @@ class Presences:
         """Remove those whose time is over, and say that this node is there."""
         now = asyncio.get_running_loop().time()
         self._rooms.check(now)
+        while self._lately and now - next(iter(self._lately.values())) >= _LATELY:
+            self._lately.popitem(last=False)
         if self._bus.alone and not self._peers:
             return
         slept = now - self._checked_at if self._checked_at is not None else 0.0
@@ -133,9 +138,19 @@ class Presences:
         ours = self._journal is None or self._journal.leave(channel, info.client)
         if ours and self._journal is not None:
             self._stir()
-        ours = self._peers.inherits((channel, info.client), self._origin) or ours
-        if ours and channel.startswith(OWN) and not self._rooms.clients(channel):
-            self._offline(info.user, ago)
+        inherited = self._peers.inherits((channel, info.client), self._origin) and self._bus.ready
+        if channel.startswith(OWN):
+            self._departed(channel, info.user, ago, speaks=ours or inherited, ours=ours)
+
+    def _departed(self, channel: str, user: str, ago: float, *, speaks: bool, ours: bool) -> None:
+        """Tell of a user's last device, by each node that had one of the last: two may go at once on two nodes."""
+        now = asyncio.get_running_loop().time()
+        if self._rooms.clients(channel):
+            if ours and not self._bus.alone:
+                self._lately[channel] = now
+            return
+        if now - self._lately.pop(channel, -_LATELY) < _LATELY or speaks:
+            self._offline(user, ago)
 
     def _stir(self) -> None:
         if self._timer is None and not self._stopped:
