@@ -1,5 +1,7 @@
 """Money that was booked as nobody's and turns out to be an operation's is booked once, whichever comes first."""
 
+import asyncio
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 from uuid import UUID
@@ -10,7 +12,7 @@ from sqlalchemy import update
 from corekit.testing import FakeClock
 from corekit_payments.inbox.unmatched import book_unmatched
 from corekit_payments.ledger import LedgerTransactionRow, balances, broken
-from corekit_payments.models import ReconciliationItemRow
+from corekit_payments.models import OperationRow, ReconciliationItemRow
 from corekit_payments.recon.tidying import tidy
 
 OTHER = UUID(int=7)
@@ -97,3 +99,36 @@ async def test_what_a_person_has_said_stays(till: Any, say: Any, clock: FakeCloc
     (item,) = await till.items()
     assert (item.state, item.reason, item.action) == ("resolved", "of the till in the shop", "close")
     assert await sums(till) == {"clearing:sandbox": 1000, "payable": -1000, "suspense": 0}
+
+
+@pytest.mark.parametrize("other", ["tidy", "book_unmatched", "apply"])
+async def test_a_person_who_resolves_at_the_same_time_is_not_undone(
+    till: Any, say: Any, clock: FakeClock, other: str
+) -> None:
+    """Red, on PostgreSQL, where the item is read without its lock."""
+    shown = say("succeeded", provider_ref="x", captured=1000)
+    operation, park = await begin(till, "capture", None), timedelta(minutes=10)
+    async with till.caller().begin() as ctx:
+        await book_unmatched(ctx, "sandbox", "x", shown, park=park if other != "apply" else timedelta())
+    if other == "tidy":
+        async with till.caller().begin() as ctx:
+            await ctx.session.execute(update(OperationRow).values(provider_ref="x"))
+    clock.move(600)
+
+    async def change() -> None:
+        if other == "tidy":
+            await tidy(till.caller(), "sandbox")
+        elif other == "apply":
+            await till.apply(operation, shown)
+        else:
+            async with till.caller().begin() as ctx:
+                await book_unmatched(ctx, "sandbox", "x", shown, park=park)
+
+    async with till.caller().begin() as ctx:
+        said = {"state": "resolved", "reason": "of the till in the shop", "resolved_at": clock.now()}
+        await ctx.session.execute(update(ReconciliationItemRow).values(said))
+        running = asyncio.create_task(change())
+        await asyncio.wait({running}, timeout=0.3)  # it comes to the item, and waits there or leaves it alone
+    await running
+    (item,) = await till.items()
+    assert (item.state, item.reason) == ("resolved", "of the till in the shop")
