@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 from razorpay_standin import LOGIN, WEBHOOK, StandIn
+from sqlalchemy import select
 
 from corekit.contracts.payments import Payments, ProviderSettings
 from corekit.errors import ConfigError
 from corekit.settings import Secret
+from corekit_payments.ledger import balances
+from corekit_payments.models import ReconciliationItemRow
+from corekit_payments.recon import Reconciliation
 
 
 @pytest.fixture
@@ -55,6 +59,30 @@ async def test_a_payment_and_its_refund(open_counter: Any, service: StandIn, clo
     await sweep(counter)
     assert (await counter.get(path)).json()["refund_status"] == "full"
     assert service.moved == [("authorize", 1000), ("capture", 1000), ("refund", 1000)]
+
+
+async def test_a_code_whose_notice_is_lost_is_paid_once(open_counter: Any, service: StandIn, clock: Any) -> None:
+    """The list names the payment and nothing of ours; red when what was booked for nobody stays when we learn whose."""
+    counter = await open_counter(providers=shop(service), request_timeout=5)
+    id_ = (await counter.pay(method={"type": "upi_qr"})).json()["id"]
+    service.pay(next(iter(service.codes)))["notes"] = []
+    reconciliation = counter.kit.get(Reconciliation)
+    for _ in range(2):
+        clock.move(700)
+        await reconciliation.run("listing", reconciliation.providers.named("shop_in"))
+    assert await sums(counter) == {"clearing:shop_in": 1000, "suspense": -1000}
+    await sweep(counter)
+    assert (await counter.get(f"/{id_}")).json()["status"] == "succeeded"
+    assert await sums(counter) == {"clearing:shop_in": 976, "suspense": 0, "payable:merchant": -976}
+    async with counter.kit.caller().system("payments").begin(readonly=True) as ctx:
+        items = (await ctx.session.scalars(select(ReconciliationItemRow))).all()
+    assert [(one.kind, one.state) for one in items] == [("missing_here", "resolved")]
+
+
+async def sums(counter: Any) -> dict[str, int]:
+    """Return what each account holds."""
+    async with counter.kit.caller().system("payments").begin(readonly=True) as ctx:
+        return {one.code: one.debit - one.credit for one in await balances(ctx)}
 
 
 async def test_an_answer_that_was_lost_is_no_second_payment(open_counter: Any, service: StandIn, clock: Any) -> None:

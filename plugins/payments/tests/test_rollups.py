@@ -1,16 +1,17 @@
 """Sums by the hour: a balance is the same with them and without, whatever was posted when."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from corekit.testing import FakeClock
 from corekit.values import uuid7
 from corekit_payments.ledger import LedgerTransactionRow, PostingRow, balances
-from corekit_payments.ledger.rollups import recheck, roll_up
-from corekit_payments.ledger.rows import RollUpRow
+from corekit_payments.ledger.rollups import _differing, recheck, roll_up, rolled_until, summed
+from corekit_payments.ledger.rows import LedgerAccountRow, RollUpRow
 
 
 async def capture(till: Any, say: Any, minor: int) -> None:
@@ -55,6 +56,52 @@ async def test_a_balance_is_what_was_rolled_up_and_what_came_since(
     assert [one for one in caplog.messages if "payments_rollups_broken" in one]
     assert await sums(till) == {"clearing:sandbox": (total + 11, 0), "payable": (0, total + 11)}
     assert await rolled(till) == 0
+
+
+async def test_they_are_held_against_the_postings_a_day_at_a_time(
+    till: Any, say: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sum that is wrong in any of the days is found; red when one is left out, or more than one is read at once."""
+    days = 5
+    for minor in range(1, days + 1):
+        await capture(till, say, minor)
+        clock.move(7 * 3600 + 24 * 3600 * (minor % 2))
+    assert await rolled(till) == days
+    read: list[timedelta] = []
+
+    def differing(begin: datetime, end: datetime) -> Any:
+        read.append(end - begin)
+        return _differing(begin, end)
+
+    monkeypatch.setattr("corekit_payments.ledger.rollups._differing", differing)
+    before = await sums(till)
+    async with till.caller().begin() as ctx:
+        rows = (await ctx.session.scalars(select(RollUpRow).order_by(RollUpRow.until, RollUpRow.account))).all()
+        keys = [(row.account, row.until) for row in rows]
+        assert await recheck(ctx) == 0
+        for account, until in keys:
+            wrong = update(RollUpRow).where(RollUpRow.account == account, RollUpRow.until == until)
+            await ctx.session.execute(wrong.values(debit=RollUpRow.debit + 1))
+            assert await recheck(ctx) == 1
+    assert max(read) == timedelta(days=1)
+    assert len(read) % (1 + len(keys)) == 0
+    assert len(read) // (1 + len(keys)) in range(3, days + 1)
+    assert await sums(till) == before
+
+
+async def test_what_is_rolled_up_meanwhile_does_not_count_twice(till: Any, say: Any, clock: FakeClock) -> None:
+    """Red when sums are counted that are newer than the time from which postings are read."""
+    total = 0
+    for minor in (100, 20):
+        await capture(till, say, minor)
+        clock.move(2 * 3600)
+        async with till.caller().begin() as ctx:
+            until = await rolled_until(ctx)
+            await roll_up(ctx)
+            side = summed(PostingRow.debit, RollUpRow.debit, until)
+            clearing = select(side).where(LedgerAccountRow.code == "clearing:sandbox")
+            total += minor
+            assert await ctx.session.scalar(clearing) == total
 
 
 async def _post_late(ctx: Any, at: Any) -> None:

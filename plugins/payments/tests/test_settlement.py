@@ -13,7 +13,7 @@ from troubled_desk import opened
 from corekit.contracts.payments import SettlementRow
 from corekit.data import DatabaseSettings
 from corekit.testing import FakeClock
-from corekit.values import Money
+from corekit.values import Money, typeid
 
 DAY = 86400
 
@@ -133,6 +133,37 @@ async def test_money_of_nothing_of_ours_is_booked_apart(auditor: Auditor, report
         await report.read()
     assert await auditor.kinds() == [("missing_here", "open")] * 2
     assert await auditor.sums() == {"bank": 990, "clearing:trouble": 0, "fees": 10, "suspense": -1000}
+
+
+async def test_a_line_that_names_a_hold_is_of_the_capture_of_its_amount(auditor: Auditor, report: Report) -> None:
+    """Red when what is known by another kind's name is booked as nobody's, or any capture is taken for the one."""
+    hold = await pay(auditor, manual=True)
+    (made,) = await auditor.payments()
+    await auditor.desk.capture(made, 400, final=False)
+    await auditor.desk.capture(made, 250, final=False)
+    await auditor.desk.capture(made, 250, final=False)
+    report.line("l1", hold, minor=400, fee=10)
+    report.line("l2", hold, minor=250)
+    report.line("l3", hold, minor=300)
+    assert await report.read() == {"lines": 3, "settled": 1, "opened": 2}
+    assert await report.read() == {"lines": 3, "booked before": 1, "known": 2}
+    assert await auditor.kinds() == [("settlement_unclear", "open")] * 2
+    assert {one.our_ref for one in await auditor.items()} == {typeid("pop", (await auditor.operations())[0].id)}
+    sums = await auditor.sums()
+    assert sums == {"bank": 390, "clearing:trouble": 500, "payable:merchant": -890}
+    report.line("l4", (await auditor.operations())[-1].provider_ref, minor=250)
+    assert await report.read() == {"lines": 4, "booked before": 1, "known": 2, "settled": 1}
+    assert await report.read(0) == {"lines": 4, "booked before": 2, "settled": 1, "known": 1}  # one was left to choose
+    assert (await auditor.sums())["clearing:trouble"] == 0
+
+
+async def test_a_line_of_what_is_open_here_waits(auditor: Auditor, report: Report) -> None:
+    """The payer has paid, and nobody has looked yet; red when it is booked as nobody's."""
+    await auditor.desk.pay("tok_3ds")
+    await auditor.desk.drive((await auditor.payments())[0])
+    report.line("l1", (await auditor.operations())[0].provider_ref)
+    assert await report.read() == {"lines": 1, "later": 1}
+    assert await auditor.sums() == {}
 
 
 async def test_a_dispute_takes_and_brings_back(auditor: Auditor, report: Report) -> None:

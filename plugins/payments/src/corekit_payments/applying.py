@@ -11,6 +11,7 @@ from corekit.context import Context
 from corekit.contracts.payments import DisputeStage, Evidence, OperationState, PaymentStatus
 from corekit_payments.books import Books, lock_of
 from corekit_payments.capturing import capture_along, learn_fee
+from corekit_payments.explaining import explain
 from corekit_payments.holds import note_hold
 from corekit_payments.items import close_item, close_returned, open_item
 from corekit_payments.ledger import post, post_fee_of
@@ -64,7 +65,7 @@ async def apply(ctx: Context, operation: UUID, evidence: Evidence, *, via: Via, 
 
 async def _change(books: Books, op: OperationRow, evidence: Evidence, said: Outcome, before: Change) -> None:
     """Change the operation and all that depends on it in one UPDATE of each row; then tell."""
-    seen_before, held_before = _visible(op), not op.released
+    seen_before, held_before, named = _visible(op), not op.released, op.provider_ref
     note_hold(op, evidence)
     moved = await _move(books, op, evidence, said) if said != "ignore" else _name(op, evidence)
     if op.state != before.state and op.state == "succeeded":
@@ -84,6 +85,9 @@ async def _change(books: Books, op: OperationRow, evidence: Evidence, said: Outc
         await post(books, taken, "created")
     if charged is not None:
         await post_fee_of(books, charged)
+    for one in [op] if taken is None else [op, taken]:
+        if one.state == "succeeded" and (one is taken or (before.state, named) != (op.state, op.provider_ref)):
+            await explain(books.ctx, one)
     await _tell(books, before, taken)
     if before.state in IN_HAND and op.state not in IN_HAND:
         await settle(books.ctx, op.id)

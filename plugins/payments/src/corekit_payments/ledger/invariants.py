@@ -65,7 +65,6 @@ INVARIANTS: Mapping[str, Select[Any]] = {
     .where(_TX.kind == "settlement", _OP.kind.in_(["capture", "refund"]))
     .group_by(_OP.id)
     .having(func.count() > 1),
-    "rollups": wrong_sums(),
     "currencies": select(_POSTING.tx)
     .join(LedgerAccountRow, or_(LedgerAccountRow.id == _POSTING.debit, LedgerAccountRow.id == _POSTING.credit))
     .where(LedgerAccountRow.currency != _POSTING.currency),
@@ -77,11 +76,16 @@ INVARIANTS: Mapping[str, Select[Any]] = {
 }
 
 
-async def broken(ctx: Context) -> dict[str, list[str]]:
-    """Return what breaks each invariant, by its id; nothing where all hold. It reads whole tables."""
+async def broken(ctx: Context, *, rollups: bool = True) -> dict[str, list[str]]:
+    """Return what breaks each invariant, by its id; nothing where all hold. It reads whole tables.
+
+    Without `rollups` the sums by the hour are left out, for which every posting is read.
+    """
     found: dict[str, list[str]] = {}
     for name, statement in INVARIANTS.items():
         rows = [str(id_) for id_ in await ctx.session.scalars(statement.limit(100))]
         if rows:
             found[name] = rows
+    if rollups and (wrong := await wrong_sums(ctx)):
+        found["rollups"] = [str(id_) for id_ in wrong][:100]
     return found

@@ -16,6 +16,7 @@ from corekit_payments.ledger.rows import LedgerAccountRow, LedgerTransactionRow,
 from corekit_payments.models import OperationRow
 from corekit_payments.transitions import LATE
 
+Unmatched = Literal["unmatched", "unmatched_refund"]
 _ACCOUNTS = UUID("5d0e2d5c-6f5e-5f0c-9f0e-6c1f3f1f7a10")  # the name space of account ids (RFC 9562 §5.5)
 
 # What happened: from which account to which. `clearing` is what the provider owes us, `payable` what we owe the payee,
@@ -60,16 +61,43 @@ async def post_returned(books: Books, op: OperationRow) -> None:
     await _write(books, op, "refund_returned", [_ours(books, op, "refund_returned")])
 
 
-async def post_unmatched(
-    ctx: Context, provider: str, ref: str, kind: Literal["unmatched", "unmatched_refund"], money: Money
-) -> None:
+async def post_unmatched(ctx: Context, provider: str, ref: str, kind: Unmatched, money: Money) -> None:
     """Post money that a provider has moved for nothing of ours, once for the name that it has there."""
     source = f"ext:{provider}:{ref}"
-    tx = LedgerTransactionRow
-    if await ctx.session.scalar(select(tx.id).where(tx.source == source, tx.kind == kind)) is not None:
+    if await _posted(ctx, source, kind) is not None:
         return
     debit, credit = [f"clearing:{provider}" if name == "clearing" else name for name in PAIRS[kind]]
     await add(ctx, source, kind, None, [Posting(debit=debit, credit=credit, amount=money)], {})
+
+
+async def is_unmatched(ctx: Context, provider: str, ref: str, kind: Unmatched) -> bool:
+    """Tell whether `post_unmatched` has posted something under a name."""
+    return await _posted(ctx, f"ext:{provider}:{ref}", kind) is not None
+
+
+async def reverse_unmatched(ctx: Context, provider: str, ref: str, kind: Unmatched) -> None:
+    """Post the opposite of what `post_unmatched` has posted under a name, once, and in the tenant in which it was."""
+    source, back = f"ext:{provider}:{ref}", f"{kind}_reversed"
+    first = await _posted(ctx, source, kind)
+    if first is None or await _posted(ctx, source, back) is not None:
+        return
+    pairs = (await ctx.session.scalars(select(PostingRow).where(PostingRow.tx == first.id))).all()
+    tx = LedgerTransactionRow(
+        id=uuid7(), tenant=first.tenant, source=source, kind=back, operation_id=None, created_at=ctx.now()
+    )
+    ctx.session.add(tx)
+    await ctx.session.flush()
+    for one in pairs:
+        same = {"tenant": one.tenant, "amount": one.amount, "currency": one.currency}
+        ctx.session.add(PostingRow(tx=tx.id, n=one.n, debit=one.credit, credit=one.debit, **same))
+
+
+async def _posted(ctx: Context, source: str, kind: str) -> LedgerTransactionRow | None:
+    tx = LedgerTransactionRow
+    found: LedgerTransactionRow | None = await ctx.session.scalar(
+        select(tx).where(tx.source == source, tx.kind == kind)
+    )
+    return found
 
 
 def _happenings(op: OperationRow, before: OperationState | None) -> Iterator[str]:

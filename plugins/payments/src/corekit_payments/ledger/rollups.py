@@ -12,7 +12,7 @@ from corekit.data.base import table_of
 from corekit.watch import get_logger
 from corekit_payments.ledger.rows import LedgerAccountRow, LedgerTransactionRow, PostingRow, RollUpRow
 
-_HOUR = timedelta(hours=1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _MARGIN = timedelta(minutes=15)  # a transaction that began within an hour has ended by then
 _AT_ONCE = 500  # hours that one run sums up
 _TX, _POSTING, _SUM = LedgerTransactionRow, PostingRow, RollUpRow
@@ -20,13 +20,15 @@ _TX, _POSTING, _SUM = LedgerTransactionRow, PostingRow, RollUpRow
 
 async def roll_up(ctx: Context) -> int:
     """Sum up the hours that have ended since the last time, the oldest first; return how many had postings."""
-    return await _fill(ctx, await _until(ctx), _floor(ctx.now() - _MARGIN))
+    return await _fill(ctx, await rolled_until(ctx), _floor(ctx.now() - _MARGIN))
 
 
 async def recheck(ctx: Context) -> int:
-    """Hold the sums against the postings, and build those of an account again that differ; return how many did."""
-    wrong = list(await ctx.session.scalars(wrong_sums()))
-    last = await _until(ctx)
+    """Hold the sums against the postings, and build those of an account again that differ; return how many did.
+
+    No statement reads more than the postings of a day.
+    """
+    last, wrong = await rolled_until(ctx), await wrong_sums(ctx)
     for account in wrong:
         await ctx.session.execute(delete(_SUM).where(_SUM.account == account))
         await _fill(ctx, None, last or ctx.now(), account)
@@ -35,41 +37,57 @@ async def recheck(ctx: Context) -> int:
     return len(wrong)
 
 
-def summed(side: InstrumentedAttribute[UUID], column: InstrumentedAttribute[int]) -> ColumnElement[int]:
-    """Write the sum of one side of an account in a statement over accounts: what was rolled up, and what came since."""
-    account = LedgerAccountRow
-    rolled = select(func.coalesce(func.sum(column), 0)).where(_SUM.account == account.id)
-    return rolled.correlate(account).scalar_subquery() + _posted(side, since=True)
-
-
-def wrong_sums() -> Select[Any]:
-    """Return the accounts whose sums by the hour are not those of their postings until then."""
-    account, pairs = LedgerAccountRow, ((_POSTING.debit, _SUM.debit), (_POSTING.credit, _SUM.credit))
-    rolled = [
-        select(func.coalesce(func.sum(column), 0)).where(_SUM.account == account.id).scalar_subquery()
-        for _, column in pairs
-    ]
-    differ = [sums != _posted(side, since=False) for sums, (side, _) in zip(rolled, pairs, strict=True)]
-    return select(account.id).where(_last().is_not(None), or_(*differ))
-
-
-def _last() -> ColumnElement[datetime]:
-    mine = select(func.max(_SUM.until)).where(_SUM.account == LedgerAccountRow.id)
-    return mine.correlate(LedgerAccountRow).scalar_subquery()
-
-
-def _posted(side: InstrumentedAttribute[UUID], *, since: bool) -> ColumnElement[int]:
-    """Sum up the postings to one side of an account, since its last sum or until then."""
-    last = _last()
-    when = or_(last.is_(None), _TX.created_at >= last) if since else _TX.created_at < last
-    of_it = select(func.coalesce(func.sum(_POSTING.amount), 0)).select_from(_POSTING).join(_TX, _TX.id == _POSTING.tx)
-    return of_it.where(side == LedgerAccountRow.id, when).correlate(LedgerAccountRow).scalar_subquery()
-
-
-async def _until(ctx: Context) -> datetime | None:
+async def rolled_until(ctx: Context) -> datetime | None:
     """Return until when every account is summed up."""
     last: datetime | None = await ctx.session.scalar(select(func.max(_SUM.until)))
     return last
+
+
+def summed(
+    side: InstrumentedAttribute[UUID], column: InstrumentedAttribute[int], until: datetime | None
+) -> ColumnElement[int]:
+    """Write the sum of one side of an account in a statement over accounts: what was rolled up, and what came since.
+
+    `until` is `rolled_until`, a plain value, so that the index on the time of a transaction can be used; what is rolled
+    up meanwhile does not count.
+    """
+    account = LedgerAccountRow
+    posted = select(func.coalesce(func.sum(_POSTING.amount), 0)).select_from(_POSTING).join(_TX, _TX.id == _POSTING.tx)
+    posted = posted.where(side == account.id)
+    if until is None:
+        return posted.correlate(account).scalar_subquery()
+    rolled = select(func.coalesce(func.sum(column), 0)).where(_SUM.account == account.id, _SUM.until <= until)
+    since = posted.where(_TX.created_at >= until)
+    return rolled.correlate(account).scalar_subquery() + since.correlate(account).scalar_subquery()
+
+
+async def wrong_sums(ctx: Context) -> set[UUID]:
+    """Return the accounts whose sums by the hour are not those of their postings until then, read a day at a time."""
+    last, wrong, since = await rolled_until(ctx), set[UUID](), None
+    while last is not None and (begin := await _next_day(ctx, since, last)) is not None:
+        since = min(begin + _DAY, last)
+        wrong |= set(await ctx.session.scalars(_differing(begin, since)))
+    return wrong
+
+
+async def _next_day(ctx: Context, since: datetime | None, last: datetime) -> datetime | None:
+    """Return the next time at which there are postings or sums to compare."""
+    sums = select(func.min(_SUM.until)).where(*([] if since is None else [_SUM.until > since]))
+    posted, summed_ = await _next(ctx, since, last, None), await ctx.session.scalar(sums)
+    found = [one for one in (posted, None if summed_ is None else _floor(summed_ - _HOUR)) if one is not None]
+    if not found:
+        return None
+    return min(found) if since is None else max(since, min(found))
+
+
+def _differing(begin: datetime, end: datetime) -> Select[Any]:
+    sums = select(
+        _SUM.account.label("account"), _SUM.tenant.label("tenant"), (-_SUM.debit).label("debit"),
+        (-_SUM.credit).label("credit"),
+    ).where(_SUM.until > begin, _SUM.until <= end)  # fmt: skip
+    both = union_all(sums, *_sides(begin, end, None)).subquery()
+    differs = or_(func.sum(both.c.debit) != 0, func.sum(both.c.credit) != 0)
+    return select(both.c.account).group_by(both.c.account).having(differs)
 
 
 async def _fill(ctx: Context, since: datetime | None, end: datetime, account: UUID | None = None) -> int:
@@ -97,20 +115,23 @@ async def _next(ctx: Context, since: datetime | None, end: datetime, account: UU
     return None if found is None else _floor(found)
 
 
-async def _add(ctx: Context, until: datetime, account: UUID | None) -> None:
-    sides = union_all(
-        *(
-            select(
-                side.label("account"), _POSTING.tenant.label("tenant"),
-                (_POSTING.amount if side is _POSTING.debit else literal(0)).label("debit"),
-                (_POSTING.amount if side is _POSTING.credit else literal(0)).label("credit"),
-            )
-            .join(_TX, _TX.id == _POSTING.tx)
-            .where(_TX.created_at >= until - _HOUR, _TX.created_at < until)
-            .where(*([] if account is None else [side == account]))
-            for side in (_POSTING.debit, _POSTING.credit)
+def _sides(begin: datetime, end: datetime, account: UUID | None) -> list[Select[Any]]:
+    """Read what was posted to each side of accounts, or of one, between two times."""
+    return [
+        select(
+            side.label("account"), _POSTING.tenant.label("tenant"),
+            (_POSTING.amount if side is _POSTING.debit else literal(0)).label("debit"),
+            (_POSTING.amount if side is _POSTING.credit else literal(0)).label("credit"),
         )
-    ).subquery()  # fmt: skip
+        .join(_TX, _TX.id == _POSTING.tx)
+        .where(_TX.created_at >= begin, _TX.created_at < end)
+        .where(*([] if account is None else [side == account]))
+        for side in (_POSTING.debit, _POSTING.credit)
+    ]  # fmt: skip
+
+
+async def _add(ctx: Context, until: datetime, account: UUID | None) -> None:
+    sides = union_all(*_sides(until - _HOUR, until, account)).subquery()
     sums = select(
         sides.c.account, literal(until, _SUM.until.type), sides.c.tenant, func.sum(sides.c.debit),
         func.sum(sides.c.credit), func.count(),

@@ -36,8 +36,7 @@ class Listing:
             await self._theirs(cursor.removeprefix(_THEIRS))
             cursor = _OURS
         await self._ours(cursor.removeprefix(_OURS))
-        async with self._caller.begin() as ctx:
-            await tidy(ctx, self._provider.name)
+        await tidy(self._caller, self._provider.name)
 
     async def _theirs(self, marker: str) -> None:
         """Compare what is listed after the object that was compared last; all of it where that is gone."""

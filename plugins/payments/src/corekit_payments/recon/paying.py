@@ -18,10 +18,16 @@ async def pay_out(ctx: Context, provider: str, source: str, row: SettlementRow, 
     """Book what has reached the bank for an operation, and its fee where that was not known; say what came of it.
 
     The amount has to be the operation's. A fee that differs from the one that was known is told, and the money that
-    arrived is booked all the same.
+    arrived is booked all the same. Where what the line names is of another kind, it has to be clear which is meant.
     """
     books = await lock_of(ctx, operation)
-    op = books.operation(operation)
+    named = books.operation(operation)
+    op = named if named.kind == row.kind else await _meant(books, named, row)
+    if op is None:
+        if named.state in OPEN:
+            return "later"
+        opened = await open_item(books, named, "settlement_unclear", row.id, row.amount, named.state)
+        return "opened" if opened else "known"
     if op.kind != "dispute" and op.state in OPEN:
         return "later"
     wrong = await _wrong(books, op, row)
@@ -61,6 +67,24 @@ async def _arrive(ctx: Context, provider: str, source: str, row: SettlementRow) 
         await post_fee(ctx, provider, source, None, "fees", fee, row.tax)
     arrived = (-row.amount.minor if row.kind == "refund" else row.amount.minor) - kept
     await post_settlement(ctx, provider, source, None, Money(arrived, row.amount.currency))
+
+
+async def _meant(books: Books, named: OperationRow, row: SettlementRow) -> OperationRow | None:
+    """Pick the capture of a hold that a line is of, where the line names the hold: the one of its amount.
+
+    Of several of one amount it is the last that was not settled; None where that leaves a choice.
+    """
+    if row.kind != "capture" or named.kind != "authorize":
+        return None
+    fits = [
+        one
+        for one in books.operations
+        if one.kind == "capture" and one.attempt_id == named.attempt_id and books.money(one) == row.amount
+        if one.state == "succeeded" or one.state in OPEN
+    ]
+    if len(fits) > 1:
+        fits = [one for one in fits if not await has(books.ctx, one.id, "settlement")]
+    return fits[0] if len(fits) == 1 else None
 
 
 async def _wrong(books: Books, op: OperationRow, row: SettlementRow) -> str | None:

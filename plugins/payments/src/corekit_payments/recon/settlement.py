@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 
 from corekit.contracts.payments import OperationKind, SettlementRow
 from corekit_payments.ledger.settlements import booked, source_of
@@ -54,10 +54,12 @@ class Settlement:
             return await pay_out_unknown(ctx, self._provider.name, source, row)
 
     async def _operation(self, row: SettlementRow) -> tuple[UUID, UUID | None] | None:
+        """Find what a line names: the operation of its kind, else the first one that is called so at all."""
         op, kind = OperationRow, _KINDS.get(row.kind)
         if kind is None or row.provider_ref is None:
             return None
-        named = (op.provider == self._provider.name) & (op.provider_ref == row.provider_ref) & (op.kind == kind)
+        named = (op.provider == self._provider.name) & (op.provider_ref == row.provider_ref)
+        wanted = select(op.id, op.tenant).where(named).order_by(case((op.kind == kind, 0), else_=1), op.seq).limit(1)
         async with self._caller.begin(readonly=True) as ctx:
-            found = (await ctx.session.execute(select(op.id, op.tenant).where(named))).one_or_none()
+            found = (await ctx.session.execute(wanted)).one_or_none()
         return None if found is None else (found.id, found.tenant)
