@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text, update
 
 from corekit.testing import FakeClock
 from corekit.values import uuid7
+from corekit_payments import PaymentsPlugin
 from corekit_payments.ledger import LedgerTransactionRow, PostingRow, balances
 from corekit_payments.ledger.rollups import _differing, recheck, roll_up, rolled_until, summed
 from corekit_payments.ledger.rows import LedgerAccountRow, RollUpRow
@@ -102,6 +103,22 @@ async def test_what_is_rolled_up_meanwhile_does_not_count_twice(till: Any, say: 
             clearing = select(side).where(LedgerAccountRow.code == "clearing:sandbox")
             total += minor
             assert await ctx.session.scalar(clearing) == total
+
+
+async def test_they_are_not_read_every_hour(
+    till: Any, say: Any, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Red when the hourly check reads every posting for them; their own job finds what is wrong."""
+    await capture(till, say, 100)
+    clock.move(2 * 3600)
+    assert await rolled(till) == 1
+    (plugin,) = (one for one in till.kit.plugins if isinstance(one, PaymentsPlugin))
+    async with till.caller().begin() as ctx:
+        await ctx.session.execute(update(RollUpRow).values(debit=RollUpRow.debit + 1))
+        await plugin.check_ledger(ctx)
+        assert caplog.messages == []
+        await plugin.check_rollups(ctx)
+    assert [one for one in caplog.messages if "payments_rollups_broken" in one]
 
 
 async def _post_late(ctx: Any, at: Any) -> None:

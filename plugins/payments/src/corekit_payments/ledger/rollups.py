@@ -1,5 +1,6 @@
 """Sums by the hour, so that a balance does not read every posting there ever was."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -115,19 +116,16 @@ async def _next(ctx: Context, since: datetime | None, end: datetime, account: UU
     return None if found is None else _floor(found)
 
 
-def _sides(begin: datetime, end: datetime, account: UUID | None) -> list[Select[Any]]:
+def _sides(begin: datetime, end: datetime, account: UUID | None) -> Iterator[Select[UUID, UUID | None, int, int]]:
     """Read what was posted to each side of accounts, or of one, between two times."""
-    return [
-        select(
+    for side in (_POSTING.debit, _POSTING.credit):
+        posted = select(
             side.label("account"), _POSTING.tenant.label("tenant"),
             (_POSTING.amount if side is _POSTING.debit else literal(0)).label("debit"),
             (_POSTING.amount if side is _POSTING.credit else literal(0)).label("credit"),
-        )
-        .join(_TX, _TX.id == _POSTING.tx)
-        .where(_TX.created_at >= begin, _TX.created_at < end)
-        .where(*([] if account is None else [side == account]))
-        for side in (_POSTING.debit, _POSTING.credit)
-    ]  # fmt: skip
+        ).join(_TX, _TX.id == _POSTING.tx)  # fmt: skip
+        posted = posted.where(_TX.created_at >= begin, _TX.created_at < end)
+        yield posted if account is None else posted.where(side == account)
 
 
 async def _add(ctx: Context, until: datetime, account: UUID | None) -> None:
