@@ -5,6 +5,7 @@ BEGIN travels with the first statement, and what must hold for a transaction to 
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 import aiosqlite
@@ -144,6 +145,11 @@ class RollingBack(sqlite3.Connection):
         if self.in_transaction:
             self.rollback()
         super().close()
+
+    def __del__(self) -> None:
+        """Close what nobody was given: who asked for it was cancelled while its thread opened it."""
+        with suppress(sqlite3.Error):
+            self.close()
 
 
 def connect(path: str, **options: Any) -> OneHopConnection:
