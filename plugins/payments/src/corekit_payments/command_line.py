@@ -132,7 +132,11 @@ def reconcile(
     to its end, or another goes on.
     """
     config = load(path, env, database, data_dir, payments={"sweep": False}, jobs={"worker": False})
-    kit = Corekit.load(config, alone=False)
+    kit = Corekit.load(config)
+    if (
+        kit.database.dialect == "postgresql"
+    ):  # SQLite has one server, whose bus is its own memory
+        kit = Corekit.load(config, alone=False)
     done = run(_reconciled(kit, instance, stream))
     for name, counts in done.items():
         click.echo(f"{name:<32}  {counts if counts is not None else 'did not come to its end; the log says why'}")
