@@ -133,9 +133,7 @@ def reconcile(
     """
     config = load(path, env, database, data_dir, payments={"sweep": False}, jobs={"worker": False})
     kit = Corekit.load(config)
-    if (
-        kit.database.dialect == "postgresql"
-    ):  # SQLite has one server, whose bus is its own memory
+    if kit.database.dialect == "postgresql":  # SQLite has one server, whose bus is its own memory
         kit = Corekit.load(config, alone=False)
     done = run(_reconciled(kit, instance, stream))
     for name, counts in done.items():
