@@ -1,148 +1,36 @@
-"""A crowd for `storm.py` and `soak.py`: a server with recoverable rooms, and clients that keep their place in them.
+"""A crowd for `storm.py` and `soak.py`: clients that keep their place in the rooms of `kit_for_crowd.py`.
 
-The clients wait between attempts as the Centrifuge SDKs do (0.5 to 20 s, doubled, with full jitter), answer heartbeats,
-and count what they miss or hear twice.
+They wait between attempts as the Centrifuge SDKs do (0.5 to 20 s, doubled, with full jitter), answer heartbeats, and
+count what they miss or hear twice.
 """
 
 import asyncio
-import gc
 import json
 import random
 import struct
 import sys
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import UUID
 
-import msgspec
-import uvicorn
+from kit_for_crowd import room
 from listeners import Listener, connect
 
-from corekit import Actor, Caller, Context, Corekit, Kit, Plugin, Settings, implements
-from corekit.cli.options import run
-from corekit.contracts.auth import authenticate
-from corekit.contracts.realtime import (
-    Grant,
-    Namespace,
-    Publication,
-    Realtime,
-    SubscribeRequest,
-    can_subscribe,
-    method,
-)
-from corekit.settings import Config
 from corekit.testing import free_port
 from corekit.values import typeid
-from corekit.web import asgi
-from corekit.web.uvicorn import server_config
-from corekit_realtime import RealtimePlugin
 
-ROOMS = 100
 BACKOFF, BACKOFF_MAX = 0.5, 20.0  # seconds
-LINE = '{"text":"' + "x" * 200 + '"}'
+_KIT = Path(__file__).with_name("kit_for_crowd.py")
 _SHORT, _LONG, _PONG = 126, 127, b"{}"
-
-
-def room(number: int) -> UUID:
-    """Name a room."""
-    return UUID(int=number % ROOMS)
-
-
-class Rooms:
-    """A log in memory, as long as it has to be for the clients that are away."""
-
-    def __init__(self) -> None:
-        self.ends: dict[UUID, int] = {}
-
-    async def position(self, ctx: Context, channel: UUID) -> tuple[str, int]:  # noqa: ARG002
-        """Return the end."""
-        return "crowd", self.ends.get(channel, 0)
-
-    async def since(self, ctx: Context, channel: UUID, offset: int, limit: int) -> list[Publication]:  # noqa: ARG002
-        """Return a range; every entry is the same text."""
-        last = min(self.ends.get(channel, 0), offset + limit)
-        return [Publication(LINE.encode(), place) for place in range(offset + 1, last + 1)]
-
-
-class Pace(msgspec.Struct):
-    """Messages per second from now on."""
-
-    rate: float
-
-
-class CrowdPlugin(Plugin[Settings]):
-    """Lets everybody in under the name that is their token, and talks in all rooms."""
-
-    name = "crowd"
-    requires = (Realtime,)
-
-    def __init__(self) -> None:
-        super().__init__(Settings())
-        self.rooms, self.rate = Rooms(), 0.0
-
-    @asynccontextmanager
-    async def lifespan(self, kit: Kit) -> AsyncGenerator[None]:
-        """Bring rooms and methods; talk."""
-        self._realtime = kit.get(Realtime)
-        self._realtime.add(Namespace("room", prefix="rom", presence=True, join_leave=True), log=self.rooms)
-        self._realtime.methods(self)
-        talking = asyncio.create_task(self._talk())
-        yield
-        talking.cancel()
-
-    @method("crowd.pace")
-    async def pace(self, caller: Caller, request: Pace) -> dict[str, int]:  # noqa: ARG002
-        """Change the pace; tell where the rooms are."""
-        self.rate = request.rate
-        return {str(key.int): end for key, end in self.rooms.ends.items()}
-
-    @method("crowd.echo")
-    async def echo(self, caller: Caller, request: Pace) -> Pace:  # noqa: ARG002
-        """Repeat."""
-        return request
-
-    @method("crowd.collect")
-    async def collect(self, caller: Caller, request: Pace) -> Pace:  # noqa: ARG002
-        """Let go of garbage, so that what is left is not."""
-        gc.collect()
-        return request
-
-    @implements(authenticate)
-    async def anybody(self, token: str) -> Actor | None:
-        """Know everybody."""
-        return Actor(token)
-
-    @implements(can_subscribe)
-    async def all_may_hear(self, request: SubscribeRequest, ctx: Context) -> Grant | None:  # noqa: ARG002
-        """Allow everything."""
-        return Grant()
-
-    async def _talk(self) -> None:
-        number = 0
-        while True:
-            await asyncio.sleep(1 / self.rate if self.rate else 0.05)
-            if self.rate:
-                key = room(number := number + 1)
-                self.rooms.ends[key] = offset = self.rooms.ends.get(key, 0) + 1
-                await self._realtime.publish(f"room:{typeid('rom', key)}", LINE.encode(), offset=offset)
-
-
-async def serve(port: int) -> None:
-    """Be the server."""
-    config = Config.load(environ={}, overrides={"jobs": {"worker": False}})
-    kit = Corekit([RealtimePlugin(), CrowdPlugin()], data_dir=tempfile.mkdtemp(), config=config)
-    async with kit:
-        await uvicorn.Server(server_config(asgi(kit), port=port)).serve()
 
 
 @asynccontextmanager
 async def served() -> AsyncGenerator[tuple[int, int]]:
     """Start the server in a process of its own; yields port and process id."""
     port = free_port()
-    server = await asyncio.create_subprocess_exec(sys.executable, __file__, str(port))
+    server = await asyncio.create_subprocess_exec(sys.executable, str(_KIT), str(port))
     try:
         (await connect(port, "/connection/websocket")).transport.abort()
         yield port, server.pid
@@ -315,7 +203,3 @@ async def latency(client: Client, over: Callable[[], bool]) -> list[float]:
         took.append(1000 * (time.perf_counter() - began))
         await asyncio.sleep(0.02)
     return sorted(took)
-
-
-if __name__ == "__main__":
-    run(serve(int(sys.argv[1])))

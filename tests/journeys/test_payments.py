@@ -82,6 +82,8 @@ async def test_somebody_pays_and_is_given_a_part_back(launch: Callable[..., Serv
         shown = (await http.get(f"{PAYMENTS}/{held['id']}", headers=ann.headers)).json()
     assert (shown["totals"]["captured"], shown["totals"]["refunded"]) == (49900, 9900)
     assert effects(tmp_path) == [("authorize", 49900), ("capture", 49900), ("refund", 9900)]
+    said = await asyncio.to_thread(server.command, "payments", "reconcile")  # beside the server
+    assert " ".join(said.split()) == "sandbox listing agreed 3, listed 3 sandbox settlement nothing to compare"
     assert server.stop() == 0
     assert server.tracebacks() == []
 

@@ -9,9 +9,10 @@ from sqlalchemy import select
 from corekit.contracts.payments import Payments
 from corekit.data.outbox import OutboxRow
 from corekit.guard.audit_rows import AuditRow
-from corekit.values import typeid, uuid7
+from corekit.values import parse_id, typeid, uuid7
 from corekit_payments.ledger import balances, broken
 from corekit_payments.models import OperationRow, ReconciliationItemRow
+from corekit_payments.sandbox import Journal, journal_of
 
 ITEMS = "/payments/v1/reconciliation/items"
 REASON = "the bank has it in writing"
@@ -127,6 +128,29 @@ async def test_a_surplus_goes_back_by_its_item(counter: Any) -> None:
     assert {one["status"] for one in (await ask(counter, kind="surplus")).json()["items"]} == {"resolved"}
     (refund,) = [one for one in await rows(counter, OperationRow) if one.kind == "refund"]
     assert (refund.surplus, refund.reason, refund.state) == (True, REASON, "succeeded")
+
+
+async def test_a_surplus_whose_refund_fails_is_open_again(counter: Any) -> None:
+    """Red when what a person has resolved stays so although the money has not gone back."""
+    first = (await counter.pay("tok_late")).json()["payment"]
+    ok = {"method": {"type": "token", "token": "tok_ok"}}
+    assert (await counter.post(f"/{first}/confirm", ok)).status_code == 200
+    attempt = (await counter.get(f"/{first}/operations")).json()[0]["id"]
+    for _ in range(3):
+        headers = {"Authorization": "Bearer olga"}
+        await counter.http.post(f"/payments/v1/operations/{attempt}/check", headers=headers)
+    with Journal(journal_of(counter.kit.database.data_dir, "sandbox")).transaction() as db:
+        db.execute("UPDATE object SET means = 'tok_refund_fails'")
+    item = (await ask(counter, kind="surplus", status="open")).json()["items"][0]["id"]
+    for told in (1, 2):
+        assert (await resolve(counter, item, "refund")).status_code == 200
+        await counter.kit.get(Payments).drive(counter.kit.caller().system("payments"), first)
+        (shown,) = [one for one in (await ask(counter, kind="surplus")).json()["items"] if one["id"] == item]
+        assert (shown["status"], shown["action"], shown["resolved_by"]) == ("open", None, None)
+        opened_of = [one for one in await rows(counter, AuditRow) if one.action == "payments.recon.opened"]
+        assert [one.details["item"] for one in opened_of].count(str(parse_id("rci", item))) == 1 + told
+    refunds = [one for one in await rows(counter, OperationRow) if one.kind == "refund"]
+    assert [(one.state, one.amount) for one in refunds] == [("failed", 1000)] * 2
 
 
 async def test_a_refund_that_came_back_is_owed_again(counter: Any) -> None:

@@ -301,27 +301,6 @@ async def test_a_refused_key_stops_all_until_somebody_asks(auditor: Auditor, cap
     assert await auditor.listing(now=True) is not None
 
 
-async def test_what_lasts_is_told_again(auditor: Auditor, caplog: pytest.LogCaptureFixture) -> None:
-    """Red when an alert of the design is left out, or told before its time."""
-    await paid(auditor)
-    auditor.falsify("UPDATE object SET amount = 900")
-    made = await auditor.desk.pay("tok_lost_before")
-    await auditor.desk.attempt(made.id)
-    await auditor.counts()
-    (plugin,) = (one for one in auditor.kit.plugins if isinstance(one, PaymentsPlugin))
-    _, swept = plugin.health()
-    await swept.probe()
-    lasts = ("payments_mismatches_open", "payments_unknown_too_long")
-    for after, told_of in ((60, []), (QUARTER, lasts[:1]), (86400, lasts)):
-        caplog.clear()
-        auditor.clock.move(after)
-        async with auditor.kit.caller().system("payments").begin() as ctx:
-            await plugin.recon_alerts(ctx)
-        assert [name for name in lasts if any(name in one for one in caplog.messages)] == list(told_of), after
-    with pytest.raises(RuntimeError, match="waited for its look"):
-        await swept.probe()
-
-
 async def test_by_the_calendar_each_instance_is_run_whatever_another_does(auditor: Auditor) -> None:
     """Red when an adapter that breaks keeps the next one waiting, or its run is left as if it went on."""
     await paid(auditor)

@@ -8,7 +8,7 @@ from counters import BASE, payment
 from sqlalchemy import select
 
 from corekit.data import Base
-from corekit.values import typeid, uuid7
+from corekit.values import encode_cursor, typeid, uuid7
 from corekit_payments.plugin import journal_of
 
 CARDS = ("4111111111111111", "5500-0000-0000-0004", "3782 822463 10005")
@@ -182,6 +182,7 @@ async def test_lists_are_filtered_and_go_on(counter: Any, clock: Any) -> None:
         ("since", "yesterday"),
         ("since", "2030-01-01T00:00:00"),
         ("cursor", "nonsense"),
+        ("cursor", encode_cursor(2**61, str(uuid7()))),  # no calendar has that moment
     ],
 )
 async def test_questions_that_do_not_fit(counter: Any, name: str, value: str) -> None:

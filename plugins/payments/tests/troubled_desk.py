@@ -98,11 +98,12 @@ class Desk:
         """Drive each operation in hand once, however slowly: not until it ends, which may take a later hour."""
         driver, caller, payment = self.payments._driver, self.kit.caller(ALICE), reading.parsed(id_)
         tried: set[UUID] = set()
-        while (operation := await driver._in_hand(caller, payment)) is not None and operation not in tried:
-            tried.add(operation)
-            await driver.start(operation, None, "request")
-        async with caller.begin(readonly=True) as ctx:
-            return await self.payments.get(ctx, id_)
+        while True:
+            shown, hand = await driver._look_at(caller, payment)
+            if hand is None or hand in tried:
+                return shown
+            tried.add(hand)
+            await driver.start(hand, None, "request")
 
     async def capture(self, id_: str, minor: int | None = None, *, final: bool = True, who: Actor = CLARA) -> Payment:
         amount = None if minor is None else Money(minor, "INR")

@@ -7,17 +7,18 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Select, delete, func, select
 
 from corekit.context import Caller, Context
 from corekit.contracts.audit import Audit, AuditEntry, AuditQuery, Target
-from corekit.data.base import from_micros, table_of, to_micros
+from corekit.data.base import table_of
+from corekit.data.pages import newest_cursor, older
 from corekit.errors import Forbidden, Invalid
 from corekit.guard.audit_rows import AuditRow
 from corekit.jobs import schedule
 from corekit.settings import Settings
 from corekit.values import uuid7
-from corekit.values.pages import Page, decode_cursor, encode_cursor
+from corekit.values.pages import Page
 
 PURPOSE = "corekit.audit"
 TABLE = table_of(AuditRow)
@@ -83,7 +84,7 @@ class SqlAudit(Audit):
         items = [_entry(row) for row in rows[: query.limit]]
         if len(rows) <= query.limit:
             return Page(items)
-        return Page(items, encode_cursor(to_micros(items[-1].created_at), str(items[-1].id)))
+        return Page(items, newest_cursor(items[-1].created_at, items[-1].id))
 
     async def count(self, ctx: Context, query: AuditQuery) -> int:
         """Count them; the policy of the table says whose."""
@@ -151,7 +152,9 @@ def _cut(text: str, most: int) -> str:
 
 
 def _chosen(query: AuditQuery) -> Select[Any]:
-    wanted = [*_filters(query), *_after(query.cursor)]
+    wanted = _filters(query)
+    if query.cursor is not None:
+        wanted.append(older(TABLE.c.created_at, TABLE.c.id, query.cursor, pointer="cursor"))
     newest = (TABLE.c.created_at.desc(), TABLE.c.id.desc())
     return select(*TABLE.c).where(*wanted).order_by(*newest).limit(query.limit + 1).offset(query.offset)
 
@@ -182,17 +185,6 @@ def _zoned(moment: datetime, pointer: str) -> datetime:
     if moment.tzinfo is None:
         raise Invalid("a time with its zone, as in 2030-01-01T00:00:00Z", pointer=pointer)
     return moment
-
-
-def _after(cursor: str | None) -> list[ColumnElement[bool]]:
-    if cursor is None:
-        return []
-    micros, text = decode_cursor(cursor, tuple[int, str])
-    try:
-        moment, last = from_micros(micros), UUID(text)
-    except (ValueError, OverflowError):
-        raise Invalid("not a cursor of this list", pointer="cursor") from None
-    return [or_(TABLE.c.created_at < moment, and_(TABLE.c.created_at == moment, TABLE.c.id < last))]
 
 
 def _entry(row: Any) -> AuditEntry:

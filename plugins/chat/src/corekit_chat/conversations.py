@@ -1,19 +1,18 @@
 """Conversations: made once, found again, listed by their last activity."""
 
 import secrets
-from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, and_, or_
+from sqlalchemy import CursorResult
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from corekit.context import Context
 from corekit.contracts.messaging import Conversation, ConversationKind, CreateConversation, Role
-from corekit.data.base import from_micros, to_micros
+from corekit.data.pages import newest
 from corekit.errors import Invalid
-from corekit.values import Page, decode_cursor, encode_cursor, parse_id, uuid7
+from corekit.values import Page, parse_id, uuid7
 from corekit_chat.body import clean_text
 from corekit_chat.hints import Hints
 from corekit_chat.membership import demand_member, demand_users, present
@@ -63,14 +62,9 @@ class Conversations:
         ctx.demand()
         if not 1 <= limit <= LIST_MAX:
             raise Invalid(f"expected 1 to {LIST_MAX}", pointer="/limit")
-        statement = present(ctx).order_by(ConversationRow.active_at.desc(), ConversationRow.id.desc()).limit(limit + 1)
-        if cursor is not None:
-            micros, last = decode_cursor(cursor, tuple[int, UUID], pointer="/cursor")
-            statement = statement.where(_older(_moment(micros), last))
-        found = list((await ctx.session.execute(statement)).all())
-        page = [row for row, _ in found[:limit]]
-        following = encode_cursor(to_micros(page[-1].active_at), str(page[-1].id)) if len(found) > limit else None
-        return Page([self.show(row, me) for row, me in found[:limit]], following)
+        row = ConversationRow
+        found, more = await newest(ctx.session, present(ctx), row.active_at, row.id, limit=limit, cursor=cursor)
+        return Page([self.show(*one) for one in found], more)
 
     def show(self, row: ConversationRow, me: MemberRow) -> Conversation:
         """Show a conversation to a member, with the settings that are in force."""
@@ -187,15 +181,3 @@ def _direct_key(tenant: UUID | None, one: UUID, other: UUID) -> str:
     """Name the pair, the same from either side."""
     first, second = sorted((one, other))
     return f"{tenant.hex if tenant else ''}:{first.hex}:{second.hex}"
-
-
-def _older(moment: datetime, last: UUID) -> ColumnElement[bool]:
-    same = and_(ConversationRow.active_at == moment, ConversationRow.id < last)
-    return or_(ConversationRow.active_at < moment, same)
-
-
-def _moment(micros: int) -> datetime:
-    try:
-        return from_micros(micros)
-    except OverflowError:
-        raise Invalid("not a cursor of this list", pointer="/cursor") from None

@@ -13,13 +13,13 @@ from corekit_payments.books import Books, lock_of
 from corekit_payments.capturing import capture_along, learn_fee
 from corekit_payments.explaining import explain
 from corekit_payments.holds import note_hold
-from corekit_payments.items import close_item, close_returned, open_item
+from corekit_payments.items import close_item, close_returned, open_item, reopen_surplus
 from corekit_payments.ledger import post, post_fee_of
 from corekit_payments.models import AttemptRow, OperationRow
 from corekit_payments.settling import settle
 from corekit_payments.surplus import is_surplus
 from corekit_payments.telling import Change, Via, tell
-from corekit_payments.transitions import FINAL, IN_HAND, verdict
+from corekit_payments.transitions import FINAL, IN_HAND, LATE, verdict
 
 Outcome = Literal["advance", "late", "refresh", "ignore", "refused", "stale"]
 _SEEN = 20  # pieces of evidence that an operation keeps
@@ -51,6 +51,11 @@ async def apply(ctx: Context, operation: UUID, evidence: Evidence, *, via: Via, 
     op = books.operation(operation)
     if token is not None and token != op.lock_token:
         return applied(books, op, "stale")
+    return await apply_to(books, op, evidence, via=via)
+
+
+async def apply_to(books: Books, op: OperationRow, evidence: Evidence, *, via: Via) -> Applied:
+    """Do what `apply` does, for an operation of a payment that this transaction has locked."""
     wrong = await _contradiction(books, op, evidence)
     said: Outcome = "refused" if wrong else _verdict(op, evidence)
     _keep(books, op, evidence, said)
@@ -102,6 +107,7 @@ def _name(op: OperationRow, evidence: Evidence) -> bool:
 
 async def _move(books: Books, op: OperationRow, evidence: Evidence, said: Outcome) -> bool:
     """Take over what evidence says of the operation itself; tell whether the payer has something else to do."""
+    before = op.state
     if said != "refresh":
         op.state = evidence.state
         op.error_class = (evidence.error_class or "other") if evidence.state == "failed" else None
@@ -117,7 +123,7 @@ async def _move(books: Books, op: OperationRow, evidence: Evidence, said: Outcom
         op.review = None
     elif evidence.review is not None:
         op.review = evidence.review
-    return op.kind == "authorize" and await _show(books, op, evidence)
+    return op.kind == "authorize" and await _show(books, op, evidence, before)
 
 
 def _stage(op: OperationRow, evidence: Evidence) -> None:
@@ -130,9 +136,9 @@ def _stage(op: OperationRow, evidence: Evidence) -> None:
     op.stage, op.stage_at, op.expires_at = evidence.stage, evidence.occurred_at, evidence.expires_at or op.expires_at
 
 
-async def _show(books: Books, op: OperationRow, evidence: Evidence) -> bool:
+async def _show(books: Books, op: OperationRow, evidence: Evidence, before: OperationState) -> bool:
     """Keep what the payer has to do, as long as they have to; the attempt's row is not for the payee."""
-    if op.state == "requires_action" and evidence.next_action is None:
+    if "requires_action" not in {op.state, before} or (op.state == "requires_action" and evidence.next_action is None):
         return False
     with books.ctx.session.no_autoflush:  # the operation is written once, when it is whole
         attempt = await books.ctx.session.get_one(AttemptRow, op.attempt_id)
@@ -151,6 +157,8 @@ async def _tell(books: Books, before: Change, taken: OperationRow | None) -> Non
         one = change.operation
         if one.state == "succeeded" != change.state and one.of is not None:
             await close_returned(books, one.of)
+        elif one.kind == "refund" and one.of is not None and one.state in LATE and change.state not in LATE:
+            await reopen_surplus(books, one.of)
         elif one.surplus and one.state == "succeeded" != change.state:
             await open_item(books, one, "surplus", one.provider_ref, books.money(one), "succeeded")
         await tell(books, change)
@@ -179,7 +187,8 @@ async def _contradiction(books: Books, op: OperationRow, evidence: Evidence) -> 
         OperationRow.kind == op.kind,
         OperationRow.id != op.id,
     )
-    return "reference" if await books.ctx.session.scalar(of_another) is not None else None
+    with books.ctx.session.no_autoflush:  # the operation is written once, when it is whole
+        return "reference" if await books.ctx.session.scalar(of_another) is not None else None
 
 
 def _keep(books: Books, op: OperationRow, evidence: Evidence, said: Outcome) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from corekit.context import Actor, Context
 from corekit.contracts.payments import OperationKind, OperationState
@@ -120,23 +120,24 @@ async def lock(ctx: Context, payment: UUID) -> Books:
         PluginError: this is not a writing context of the purpose `payments`.
 
     """
-    demand_purpose(ctx)
-    fresh = {"populate_existing": True}  # what was read before the lock may be old
-    locked = select(PaymentRow).where(PaymentRow.id == payment).with_for_update()
-    row = (await ctx.session.execute(locked, execution_options=fresh)).scalar_one_or_none()
-    if row is None or row.tenant != ctx.tenant:
-        raise NotFound
-    operations = select(OperationRow).where(OperationRow.payment_id == payment).order_by(OperationRow.seq)
-    return Books(ctx, row, list((await ctx.session.scalars(operations, execution_options=fresh)).all()))
+    return await _lock(ctx, PaymentRow.id == payment)
 
 
 async def lock_of(ctx: Context, operation: UUID) -> Books:
     """Do what `lock` does, for the payment of an operation."""
+    its = select(OperationRow.payment_id).where(OperationRow.id == operation)
+    return await _lock(ctx, PaymentRow.id == its.scalar_subquery())
+
+
+async def _lock(ctx: Context, which: ColumnElement[bool]) -> Books:
     demand_purpose(ctx)
-    payment = await ctx.session.scalar(select(OperationRow.payment_id).where(OperationRow.id == operation))
-    if payment is None:
+    fresh = {"populate_existing": True}  # what was read before the lock may be old
+    locked = select(PaymentRow).where(which).with_for_update()
+    row = (await ctx.session.execute(locked, execution_options=fresh)).scalar_one_or_none()
+    if row is None or row.tenant != ctx.tenant:
         raise NotFound
-    return await lock(ctx, payment)
+    operations = select(OperationRow).where(OperationRow.payment_id == row.id).order_by(OperationRow.seq)
+    return Books(ctx, row, list((await ctx.session.scalars(operations, execution_options=fresh)).all()))
 
 
 def demand_purpose(ctx: Context) -> None:

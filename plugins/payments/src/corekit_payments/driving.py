@@ -4,7 +4,7 @@ import asyncio
 from uuid import UUID
 
 from corekit.context import Caller
-from corekit.contracts.payments import Evidence, NotAttempted, OutcomeUnknown, ReviewReason
+from corekit.contracts.payments import Evidence, NotAttempted, OutcomeUnknown, Payment, ReviewReason
 from corekit.watch import get_logger
 from corekit_payments import reading
 from corekit_payments.holding import Hold, Holding
@@ -36,8 +36,10 @@ class Driver:
             task.add_done_callback(lambda _: self._running.pop(operation, None))
         return task
 
-    async def drive(self, caller: Caller, payment: UUID, timeout: float) -> None:  # noqa: ASYNC109  # bounds the wait alone
+    async def drive(self, caller: Caller, payment: UUID, timeout: float) -> Payment:  # noqa: ASYNC109  # bounds the wait alone
         """Drive what a payment has in hand, for somebody who may see it, and wait so long for what comes of it.
+
+        Returns the payment's newest state.
 
         Raises:
             NotFound: they may not see it.
@@ -48,16 +50,17 @@ class Driver:
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         tried: set[UUID] = set()
-        while (operation := await self._in_hand(caller, payment)) is not None:
+        while True:
+            shown, hand = await self._look_at(caller, payment)
             left = end - loop.time()
-            if operation not in tried:
-                tried.add(operation)
-                task = self.start(operation, caller.tenant, "request")
+            if hand is None or (tried and left <= 0):
+                return shown
+            if hand not in tried:
+                tried.add(hand)
+                task = self.start(hand, caller.tenant, "request")
                 await asyncio.wait([task], timeout=max(0.0, left))
-            elif left > 0:
+            else:
                 await asyncio.sleep(min(_LOOK, left))
-            if left <= 0:
-                return
 
     async def close(self) -> None:
         """Let what is on its way arrive; a call has a limit of its own."""
@@ -67,9 +70,12 @@ class Driver:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _in_hand(self, caller: Caller, payment: UUID) -> UUID | None:
+    async def _look_at(self, caller: Caller, payment: UUID) -> tuple[Payment, UUID | None]:
+        """Return a payment, and the operation that somebody has to drive."""
         async with caller.begin(readonly=True) as ctx:
-            return await reading.in_hand(ctx, payment)
+            row, operations = await reading.see(ctx, payment)
+            hand = reading.in_hand(operations)
+            return await reading.shown(ctx, row, operations), None if hand is None else hand.id
 
     async def _drive(self, operation: UUID, tenant: UUID | None, via: Via) -> None:
         try:

@@ -40,4 +40,4 @@ async def edit(ctx: Context, payment: str, changes: PaymentChanges, if_match: If
         row.description, row.details = description, metadata
         books.changed()
         await ctx.session.flush()
-    return await reading.read(ctx, row.id)
+    return await reading.shown(ctx, books.payment, books.operations)

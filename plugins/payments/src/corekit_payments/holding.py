@@ -12,7 +12,7 @@ from corekit.contracts.payments.objects import CardMethod, Method, RedirectMetho
 from corekit.errors import ConfigError
 from corekit.values import Money, typeid
 from corekit.watch import get_logger
-from corekit_payments.applying import apply
+from corekit_payments.applying import apply, apply_to
 from corekit_payments.books import Books, lock_of
 from corekit_payments.models import PURPOSE, AttemptRow, OperationRow
 from corekit_payments.planning import Step, absent, check_after, retry_after, step_of
@@ -86,7 +86,8 @@ class Holding:
     async def not_found(self, hold: Hold) -> Hold | None:
         """Go on after a look-up that found nothing: commit to another sending, or leave it, or ask for a person."""
         async with self.caller(hold.tenant).begin() as ctx:
-            op = (await lock_of(ctx, hold.operation)).operation(hold.operation)
+            books = await lock_of(ctx, hold.operation)
+            op = books.operation(hold.operation)
             if op.lock_token != hold.token or op.state not in OPEN:
                 return None
             follows = absent(op, hold.provider.capabilities, ctx.now(), self._window)
@@ -96,9 +97,9 @@ class Holding:
                 return replace(hold, step="send")
             if hold.step == "look_up" and follows == "review":
                 lost = Evidence(source="fetched", state="unknown", occurred_at=ctx.now(), review="unknown")
-                await apply(ctx, op.id, lost, via="sweeper", token=hold.token)
+                await apply_to(books, op, lost, via="sweeper")
                 get_logger("corekit.payments").error("payments_outcome_unknown", reason=op.kind)
-            await self._expire(ctx, op)
+            await self._expire(books, op)
             self._later(ctx, op, check_after(hold.provider.capabilities, op.checks))
             return None
 
@@ -120,12 +121,14 @@ class Holding:
     async def end(self, hold: Hold, evidence: Evidence, via: Via) -> None:
         """Apply what the call brought, unless the lease has passed to another since."""
         async with self.caller(hold.tenant).begin() as ctx:
-            if (await apply(ctx, hold.operation, evidence, via=via, token=hold.token)).outcome == "stale":
+            books = await lock_of(ctx, hold.operation)
+            op = books.operation(hold.operation)
+            if op.lock_token != hold.token:
                 get_logger("corekit.payments").warning("payments_lease_lost", reason=hold.call.kind)
                 return
-            op = await ctx.session.get_one(OperationRow, hold.operation)
-            await self._expire(ctx, op)
             self._later(ctx, op, check_after(hold.provider.capabilities, op.checks))
+            await apply_to(books, op, evidence, via=via)
+            await self._expire(books, op)
 
     async def due(self, limit: int) -> list[tuple[UUID, UUID | None]]:
         """List operations that somebody should look at now, with their tenants; the longest due first."""
@@ -172,12 +175,13 @@ class Holding:
         op.next_check_at = ctx.now() + after if op.state in OPEN else None
         op.checks += 1
 
-    async def _expire(self, ctx: Context, op: OperationRow) -> None:
+    async def _expire(self, books: Books, op: OperationRow) -> None:
         """End what waited for the payer for too long; it has just been looked at."""
+        ctx = books.ctx
         limit = op.expires_at or op.created_at + timedelta(seconds=self._settings.action_ttl)
         if op.state == "requires_action" and limit <= ctx.now():
             over = Evidence(source="local", state="canceled", occurred_at=ctx.now())
-            await apply(ctx, op.id, over, via="sweeper", token=op.lock_token)
+            await apply_to(books, op, over, via="sweeper")
 
     async def _call(self, books: Books, op: OperationRow) -> ProviderCall:
         attempt = await books.ctx.session.get_one(AttemptRow, op.attempt_id)

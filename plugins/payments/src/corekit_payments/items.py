@@ -60,12 +60,27 @@ async def close_item(books: Books, operation: OperationRow, kind: str, reason: s
 async def close_returned(books: Books, surplus: UUID) -> None:
     """Resolve a surplus of which all has gone back where it came from, with the attempt that brought it."""
     of_it = [one for one in books.operations if one.of == surplus and one.state == "succeeded"]
-    taken = books.operation(surplus)
-    if sum(one.amount for one in of_it) < taken.amount:
+    if sum(one.amount for one in of_it) < books.operation(surplus).amount:
         return
-    for one in books.operations:
-        if one is taken or (one.kind == "authorize" and one.attempt_id == taken.attempt_id):
-            await close_item(books, one, "surplus", "it has gone back")
+    for one in _brought(books, surplus):
+        await close_item(books, one, "surplus", "it has gone back")
+
+
+async def reopen_surplus(books: Books, surplus: UUID) -> None:
+    """Open again what a person has resolved by a refund that came to nothing: the money is still nobody's."""
+    for one in _brought(books, surplus):
+        refunded = _of(one, "surplus").where(ReconciliationItemRow.action == "refund")
+        for item in await books.ctx.session.scalars(refunded.where(ReconciliationItemRow.state == "resolved")):
+            item.state, item.action, item.reason = "open", None, "its refund came to nothing"
+            item.resolved_by = item.resolved_at = None
+            await _tell(books, one, "surplus", item.id)
+
+
+def _brought(books: Books, surplus: UUID) -> list[OperationRow]:
+    """Return the operations whose items tell of a surplus: what took it, and the attempt that it was taken of."""
+    taken = books.operation(surplus)
+    held = [one for one in books.operations if one.kind == "authorize" and one.attempt_id == taken.attempt_id]
+    return [taken, *held]
 
 
 def _of(operation: OperationRow, kind: str) -> Select[ReconciliationItemRow]:

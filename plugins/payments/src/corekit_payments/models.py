@@ -78,6 +78,7 @@ class PaymentRow(Base):
         CheckConstraint("disputed >= 0", name="disputed"),
         Index("ix_payments_payment_payer_created_at", "payer", "created_at"),
         Index("ix_payments_payment_payee_created_at", "payee", "created_at"),
+        Index("ix_payments_payment_created_at", "created_at", "id"),  # staff list everybody's, the newest first
     )
 
 

@@ -5,70 +5,72 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, or_, select
+from sqlalchemy import bindparam, select
 
 from corekit.context import Context
 from corekit.contracts.payments import Decline, NextAction, Operation, Payment, PaymentQuery, Refund, Totals
-from corekit.data.base import from_micros, to_micros
+from corekit.data.pages import newest
 from corekit.errors import NotFound
-from corekit.values import Money, Page, decode_cursor, encode_cursor, parse_id, typeid
+from corekit.values import Money, Page, parse_id, typeid
 from corekit_payments.models import AttemptRow, OperationRow, PaymentRow
 from corekit_payments.transitions import IN_HAND
+
+_FRESH = {"populate_existing": True}  # what was read before may be old
+_WHOLE = (
+    select(PaymentRow, OperationRow)
+    .outerjoin(OperationRow, OperationRow.payment_id == PaymentRow.id)
+    .where(PaymentRow.id == bindparam("payment", type_=PaymentRow.id.type))
+    .order_by(OperationRow.seq)
+)
 
 
 async def read(ctx: Context, payment: UUID) -> Payment:
     """Return one (NotFound)."""
-    fresh = {"populate_existing": True}
-    row = await ctx.session.scalar(select(PaymentRow).where(PaymentRow.id == payment), execution_options=fresh)
-    if row is None or row.tenant != ctx.tenant:
+    return await shown(ctx, *await see(ctx, payment))
+
+
+async def see(ctx: Context, payment: UUID) -> tuple[PaymentRow, list[OperationRow]]:
+    """Return the row of one and those of its operations, in their order (NotFound)."""
+    found = (await ctx.session.execute(_WHOLE, {"payment": payment}, execution_options=_FRESH)).all()
+    if not found or found[0].PaymentRow.tenant != ctx.tenant:
         raise NotFound
-    return (await _shown(ctx, [row]))[0]
+    return found[0].PaymentRow, [one.OperationRow for one in found if one.OperationRow is not None]
+
+
+async def shown(ctx: Context, row: PaymentRow, operations: Sequence[OperationRow]) -> Payment:
+    """Write a payment as its readers see it, and to its payer what they have to do; who may see it was asked before."""
+    return _payment(row, operations, await _next_action(ctx, row, operations))
 
 
 async def page(ctx: Context, query: PaymentQuery) -> Page[Payment]:
     """List them, the newest first."""
     at = PaymentRow.created_at
     chosen = select(PaymentRow).where(PaymentRow.tenant.is_not_distinct_from(ctx.tenant))
-    chosen = chosen.order_by(at.desc(), PaymentRow.id.desc()).limit(query.limit + 1)
     for column, value in ((PaymentRow.status, query.status), (PaymentRow.provider, query.provider)):
         chosen = chosen if value is None else chosen.where(column == value)
     if query.since is not None:
         chosen = chosen.where(at >= query.since)
     if query.until is not None:
         chosen = chosen.where(at < query.until)
-    if query.cursor is not None:
-        micros, last = decode_cursor(query.cursor, tuple[int, UUID], pointer="/cursor")
-        then = from_micros(micros)
-        chosen = chosen.where(or_(at < then, and_(at == then, PaymentRow.id < last)))
-    rows = list((await ctx.session.scalars(chosen)).all())
-    shown = rows[: query.limit]
-    more = len(rows) > query.limit
-    return Page(
-        await _shown(ctx, shown),
-        encode_cursor(to_micros(shown[-1].created_at), str(shown[-1].id)) if more else None,
-    )
+    found, more = await newest(ctx.session, chosen, at, PaymentRow.id, limit=query.limit, cursor=query.cursor)
+    return Page(await _shown(ctx, [row for (row,) in found]), more)
 
 
 async def operations(ctx: Context, payment: UUID) -> list[Operation]:
     """List what was asked of providers for a payment (NotFound)."""
-    shown = await read(ctx, payment)
-    rows = select(OperationRow).where(OperationRow.payment_id == payment).order_by(OperationRow.seq)
-    return [operation(one, shown.amount.currency) for one in await ctx.session.scalars(rows)]
+    row, rows = await see(ctx, payment)
+    return [operation(one, row.currency) for one in rows]
 
 
-async def in_hand(ctx: Context, payment: UUID) -> UUID | None:
-    """Return the operation that a driver has work with, if there is one and no person has to look first (NotFound)."""
-    await read(ctx, payment)
-    waits = (OperationRow.state == "created") & OperationRow.review.is_not(None)
-    held = (OperationRow.payment_id == payment) & OperationRow.state.in_(IN_HAND) & ~waits
-    found: UUID | None = await ctx.session.scalar(select(OperationRow.id).where(held))
-    return found
+def in_hand(operations: Sequence[OperationRow]) -> OperationRow | None:
+    """Return the operation that a driver has work with, if there is one and no person has to look first."""
+    waits = next((one for one in operations if one.state in IN_HAND), None)
+    return None if waits is None or (waits.state == "created" and waits.review is not None) else waits
 
 
 async def operation_row(ctx: Context, operation: UUID) -> OperationRow:
     """Return the row of an operation of this tenant (NotFound)."""
-    fresh = {"populate_existing": True}
-    row = await ctx.session.scalar(select(OperationRow).where(OperationRow.id == operation), execution_options=fresh)
+    row = await ctx.session.scalar(select(OperationRow).where(OperationRow.id == operation), execution_options=_FRESH)
     if row is None or row.tenant != ctx.tenant:
         raise NotFound
     return row
@@ -96,7 +98,7 @@ async def _shown(ctx: Context, rows: Sequence[PaymentRow]) -> list[Payment]:
     of: dict[UUID, list[OperationRow]] = defaultdict(list)
     for one in await ctx.session.scalars(asked):
         of[one.payment_id].append(one)
-    return [_payment(row, of[row.id], await _next_action(ctx, row, of[row.id])) for row in rows]
+    return [await shown(ctx, row, of[row.id]) for row in rows]
 
 
 async def _next_action(ctx: Context, row: PaymentRow, operations: Sequence[OperationRow]) -> NextAction | None:

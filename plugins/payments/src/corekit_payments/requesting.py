@@ -11,6 +11,7 @@ from corekit.contracts.payments import Method, NewPayment, OperationKind, Paymen
 from corekit.guard.idempotency import Idempotency, IdempotencyKey
 from corekit.values import Money, parse_id, typeid
 from corekit_payments import reading
+from corekit_payments.books import Books
 from corekit_payments.errors import PaymentDeclined, ProviderUnavailable
 from corekit_payments.models import PURPOSE, OperationRow
 from corekit_payments.service import PaymentsService
@@ -18,7 +19,17 @@ from corekit_payments.telling import ASKED, Asked
 from corekit_payments.transitions import IN_HAND
 
 T = TypeVar("T")
-Make = Callable[[Context], Awaitable[str]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a key is of: an operation that is to be driven, or a payment of which nothing is; and how it looks now."""
+
+    resource: str
+    payment: Payment | None = None
+
+
+Make = Callable[[Context], Awaitable[Made]]
 
 
 @dataclass(frozen=True)
@@ -89,22 +100,23 @@ class Requests:
     ) -> Taken[Refund]:
         """Give captured money back, or a part; one that the provider refuses is a result, not a decline."""
 
-        async def make(ctx: Context) -> str:
-            return (await self._payments.refund(ctx, payment, amount, reason)).id
+        async def make(ctx: Context) -> Made:
+            return Made((await self._payments.refund(ctx, payment, amount, reason)).id)
 
-        operation = await self._drive(caller, await _claim(caller, key, make))
+        payment_id, operation = await self._drive(caller, (await _claim(caller, key, make)).resource)
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
-            row = await reading.operation_row(ctx, operation)
-            paid = await reading.read(ctx, row.payment_id)
-            return Taken(await reading.refund(ctx, row, paid.amount.currency), done=_done(row, ctx.now()))
+            books = Books(ctx, *await reading.see(ctx, payment_id))
+            row = books.operation(operation)
+            return Taken(await reading.refund(ctx, row, books.payment.currency), done=_done(row, ctx.now()))
 
     async def review(
         self, caller: Caller, key: IdempotencyKey, payment: str, verdict: Verdict, reason: str
     ) -> Taken[Payment]:
         """Let what is held back go, or end it; what is let go is sent by whoever sweeps, and not waited for."""
 
-        async def make(ctx: Context) -> str:
-            return (await self._payments.review(ctx, payment, verdict, reason)).id
+        async def make(ctx: Context) -> Made:
+            made = await self._payments.review(ctx, payment, verdict, reason)
+            return Made(made.id, made)
 
         return await self._show(caller, await _claim(caller, key, make))
 
@@ -117,21 +129,23 @@ class Requests:
         *,
         tries: bool = False,
     ) -> Taken[Payment]:
-        async def make(ctx: Context) -> str:
-            made = (await verb(ctx)).id
-            operation = await reading.in_hand(ctx, reading.parsed(made))
-            if operation is None or (await reading.operation_row(ctx, operation)).kind != kind:
-                return made  # nothing to be driven, or nothing of this request's
-            return typeid("pop", operation)
+        async def make(ctx: Context) -> Made:
+            made = await verb(ctx)
+            if kind == "authorize" and made.status != "processing":
+                return Made(made.id, made)  # nothing was tried, or our own rules have ended it, or hold it back
+            hand = reading.in_hand((await reading.see(ctx, reading.parsed(made.id)))[1])
+            if hand is None or hand.kind != kind:
+                return Made(made.id, made)  # nothing to be driven, or nothing of this request's
+            return Made(typeid("pop", hand.id))
 
-        resource = await _claim(caller, key, make)
-        if _is_payment(resource):
-            shown = await self._show(caller, resource)
+        made = await _claim(caller, key, make)
+        if _is_payment(made.resource):
+            shown = await self._show(caller, made)
             return await self._unless_blocked(caller, shown) if tries else shown
-        operation = await self._drive(caller, resource)
+        payment, operation = await self._drive(caller, made.resource)
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
-            row = await reading.operation_row(ctx, operation)
-            paid = await reading.read(ctx, row.payment_id)
+            books = Books(ctx, *await reading.see(ctx, payment))
+            row, paid = books.operation(operation), await reading.shown(ctx, books.payment, books.operations)
             if row.state == "failed":
                 raise PaymentDeclined(reason=row.error_class, payment=paid.id, payment_status=paid.status)
             return Taken(paid, done=_done(row, ctx.now()))
@@ -145,31 +159,32 @@ class Requests:
             raise PaymentDeclined(reason="blocked", payment=paid.id, payment_status=paid.status)
         return taken
 
-    async def _show(self, caller: Caller, payment: str) -> Taken[Payment]:
+    async def _show(self, caller: Caller, made: Made) -> Taken[Payment]:
+        if made.payment is not None:
+            return Taken(made.payment)
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
-            return Taken(await self._payments.get(ctx, payment))
+            return Taken(await self._payments.get(ctx, made.resource))
 
-    async def _drive(self, caller: Caller, resource: str) -> UUID:
-        """Join or drive an operation until it is out of hand, or the wait is over."""
+    async def _drive(self, caller: Caller, resource: str) -> tuple[UUID, UUID]:
+        """Join or drive an operation until it is out of hand, or the wait is over; return its payment and itself."""
         operation, system = parse_id("pop", resource), caller.system(PURPOSE)
         async with system.begin(readonly=True) as ctx:
             row = await reading.operation_row(ctx, operation)
-            open_, payment = row.state in IN_HAND, typeid("pay", row.payment_id)
-        if open_:
-            await self._payments.drive(system, payment, self._wait)
-        return operation
+        if row.state in IN_HAND:
+            await self._payments.drive(system, typeid("pay", row.payment_id), self._wait)
+        return row.payment_id, operation
 
 
-async def _claim(caller: Caller, key: IdempotencyKey, make: Make) -> str:
+async def _claim(caller: Caller, key: IdempotencyKey, make: Make) -> Made:
     """Make what is asked for under its key, both or neither; or name what an attempt before has made."""
     async with caller.system(PURPOSE).begin() as ctx:
         keys = ctx.get(Idempotency)
         claim = await keys.claim(ctx, key)
         if claim.resource is not None:
-            return claim.resource
-        resource = await make(ctx)
-        await keys.attach(ctx, claim, resource, settled=_is_payment(resource))
-        return resource
+            return Made(claim.resource)
+        made = await make(ctx)
+        await keys.attach(ctx, claim, made.resource, settled=_is_payment(made.resource))
+        return made
 
 
 def _is_payment(resource: str) -> bool:

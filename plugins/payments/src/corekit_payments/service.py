@@ -79,14 +79,14 @@ class PaymentsService(Payments):
             raise Invalid("a method goes with confirm, and confirm with a method", pointer="/method")
         row = self._row(ctx, new, person, payee)
         ctx.session.add(row)
-        await ctx.session.flush()
         books = Books(ctx, row, [])
         if new.method is not None:
+            await ctx.session.flush()
             await self._attempt(books, new.method, person, "request")
             await ctx.session.flush()
         await emit(ctx, PaymentCreated(**common(books), amount=new.amount))
         await record_request(books, "payment.created", amount=row.amount, currency=row.currency)
-        return await reading.read(ctx, row.id)
+        return await reading.shown(ctx, books.payment, books.operations)
 
     async def confirm(
         self,
@@ -114,7 +114,7 @@ class PaymentsService(Payments):
         books.changed()
         await ctx.session.flush()
         await record_request(books, "payment.confirmed", via=asked.via, attempt=len(books.operations))
-        return await reading.read(ctx, books.payment.id)
+        return await reading.shown(ctx, books.payment, books.operations)
 
     async def cancel(self, ctx: Context, id: str, reason: str, *, asked: Asked = ASKED) -> Payment:  # noqa: A002
         """Cancel what was not sent, release what is held; what is on its way is surplus should it arrive."""
@@ -125,12 +125,12 @@ class PaymentsService(Payments):
         demand_may_cancel(books)
         demand_version(books, asked)
         if books.payment.status == "canceled" or books.payment.cancel_requested_at is not None:
-            return await reading.read(ctx, books.payment.id)
+            return await reading.shown(ctx, books.payment, books.operations)
         if books.payment.captured or books.payment.capture_pending:
             raise PaymentState(payment_status=books.payment.status)
         books = await free_the_hand(books)
         await self._release(books, person, reason, asked.via)
-        return await reading.read(ctx, books.payment.id)
+        return await reading.shown(ctx, books.payment, books.operations)
 
     async def capture(
         self,
@@ -149,7 +149,7 @@ class PaymentsService(Payments):
         books.settle_columns()
         books.changed()
         await ctx.session.flush()
-        return await reading.read(ctx, books.payment.id)
+        return await reading.shown(ctx, books.payment, books.operations)
 
     async def refund(self, ctx: Context, id: str, amount: Money | None, reason: str) -> Refund:  # noqa: A002
         """Record that captured money is to be given back."""
@@ -176,9 +176,7 @@ class PaymentsService(Payments):
 
     async def drive(self, caller: Caller, id: str, timeout: float = 25.0) -> Payment:  # noqa: A002, ASYNC109
         """Have what is in hand driven, and wait for it; `timeout` bounds the wait and not the work."""
-        await self._driver.drive(caller, reading.parsed(id), timeout)
-        async with caller.begin(readonly=True) as ctx:
-            return await reading.read(ctx, reading.parsed(id))
+        return await self._driver.drive(caller, reading.parsed(id), timeout)
 
     async def get(self, ctx: Context, id: str) -> Payment:  # noqa: A002
         """Return one."""

@@ -74,12 +74,11 @@ class Client:
             payment = await self.create(number)
         for _ in range(8):
             async with self.kit.caller(ALICE).begin(readonly=True) as ctx:
-                operation = await reading.in_hand(ctx, payment)
-                row = await ctx.session.get_one(PaymentRow, payment)
+                row, operations = await reading.see(ctx, payment)
             if final(number, row):
                 return
-            if operation is not None:
-                await self.payments._driver.start(operation, None, "request")
+            if (hand := reading.in_hand(operations)) is not None:
+                await self.payments._driver.start(hand.id, None, "request")
             elif not await self.ask(number, row):
                 return
 

@@ -2,15 +2,14 @@
 
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 
 from corekit.context import Context
 from corekit.contracts.payments import AssessmentOutcome
-from corekit.data.base import from_micros, to_micros
-from corekit.values import Page, decode_cursor, encode_cursor, parse_id, typeid
+from corekit.data.pages import newest
+from corekit.values import Page, parse_id, typeid
 from corekit_payments.fraud.rows import FraudDecisionRow
 
 
@@ -47,16 +46,8 @@ async def decisions(ctx: Context, query: DecisionQuery) -> Page[Decision]:
         chosen = chosen.where(row.rule == query.rule)
     if query.shadow is not None:
         chosen = chosen.where(row.shadow.is_(query.shadow))
-    if query.cursor is not None:
-        micros, last = decode_cursor(query.cursor, tuple[int, UUID], pointer="/cursor")
-        then = from_micros(micros)
-        chosen = chosen.where(or_(row.created_at < then, and_(row.created_at == then, row.id < last)))
-    ordered = chosen.order_by(row.created_at.desc(), row.id.desc()).limit(query.limit + 1)
-    found = list((await ctx.session.scalars(ordered)).all())
-    shown = found[: query.limit]
-    more = len(found) > query.limit
-    after = encode_cursor(to_micros(shown[-1].created_at), str(shown[-1].id)) if more else None
-    return Page([_shown(one) for one in shown], after)
+    found, more = await newest(ctx.session, chosen, row.created_at, row.id, limit=query.limit, cursor=query.cursor)
+    return Page([_shown(one) for (one,) in found], more)
 
 
 def _shown(row: FraudDecisionRow) -> Decision:

@@ -3,18 +3,17 @@
 from datetime import datetime
 from ipaddress import ip_network
 from typing import Annotated
-from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from corekit.context import Context
 from corekit.contracts.audit import Audit, Target
 from corekit.contracts.payments.objects import NO_NUL
-from corekit.data.base import from_micros, to_micros
+from corekit.data.pages import newest
 from corekit.errors import Conflict, Invalid, NotFound
-from corekit.values import Page, decode_cursor, encode_cursor, parse_id, typeid, uuid7
+from corekit.values import Page, parse_id, typeid, uuid7
 from corekit_payments.books import demand_purpose
 from corekit_payments.checks import refuse_card_numbers
 from corekit_payments.fraud.rows import MANAGE, FraudListRow
@@ -62,16 +61,8 @@ async def entries(ctx: Context, query: ListQuery) -> Page[Entry]:
     chosen = select(row).where(row.tenant.is_not_distinct_from(ctx.tenant))
     if query.kind is not None:
         chosen = chosen.where(row.kind == query.kind)
-    if query.cursor is not None:
-        micros, last = decode_cursor(query.cursor, tuple[int, UUID], pointer="/cursor")
-        then = from_micros(micros)
-        chosen = chosen.where(or_(row.created_at < then, and_(row.created_at == then, row.id < last)))
-    ordered = chosen.order_by(row.created_at.desc(), row.id.desc()).limit(query.limit + 1)
-    found = list((await ctx.session.scalars(ordered)).all())
-    shown = found[: query.limit]
-    more = len(found) > query.limit
-    after = encode_cursor(to_micros(shown[-1].created_at), str(shown[-1].id)) if more else None
-    return Page([_entry(one) for one in shown], after)
+    found, more = await newest(ctx.session, chosen, row.created_at, row.id, limit=query.limit, cursor=query.cursor)
+    return Page([_entry(one) for (one,) in found], more)
 
 
 async def add_entry(ctx: Context, new: NewEntry) -> Entry:

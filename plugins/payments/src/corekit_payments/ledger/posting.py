@@ -168,12 +168,13 @@ async def add(
     )
     rows = [
         PostingRow(
-            tx=tx.id, n=n, tenant=ctx.tenant, debit=await _account(ctx, one.debit, one.amount.currency, owners),
-            credit=await _account(ctx, one.credit, one.amount.currency, owners), amount=one.amount.minor,
+            tx=tx.id, n=n, tenant=ctx.tenant, debit=account_id(ctx, one.debit, one.amount.currency),
+            credit=account_id(ctx, one.credit, one.amount.currency), amount=one.amount.minor,
             currency=one.amount.currency,
         )
         for n, one in enumerate(pairs, 1)
     ]  # fmt: skip
+    await _open_accounts(ctx, pairs, owners)
     ctx.session.add(tx)
     await ctx.session.flush()
     ctx.session.add_all(rows)
@@ -189,14 +190,22 @@ def account_id(ctx: Context, code: str, currency: str) -> UUID:
     return uuid5(_ACCOUNTS, f"{ctx.tenant or ''}/{code}/{currency}")
 
 
-async def _account(ctx: Context, code: str, currency: str, owners: Mapping[str, UUID | None]) -> UUID:
-    """Return the account of a code, made when it is first needed; two who make it at once make the same."""
-    id_ = account_id(ctx, code, currency)
-    known: set[Any] = ctx.session.info.setdefault("payments_accounts", set())
-    if id_ not in known:
+async def _open_accounts(ctx: Context, pairs: Sequence[Posting], owners: Mapping[str, UUID | None]) -> None:
+    """Make the accounts that are posted to for the first time; who makes the same at once waits, and none of two twice.
+
+    They are made in the order of their ids: two who make the same ones in another order would wait for each other.
+    """
+    known: set[UUID] = ctx.session.info.setdefault("payments_accounts", set())
+    wanted = {(code, one.amount.currency) for one in pairs for code in (one.debit, one.credit)}
+    rows: list[dict[str, Any]] = [
+        {
+            "id": account_id(ctx, code, currency), "tenant": ctx.tenant, "code": code, "currency": currency,
+            "kind": kind_of(code), "owner": owners.get(code), "created_at": ctx.now(),
+        }
+        for code, currency in wanted
+    ]  # fmt: skip
+    new = sorted((row for row in rows if row["id"] not in known), key=lambda row: row["id"])
+    if new:
         insert = postgresql.insert if ctx.kit.database.dialect == "postgresql" else sqlite.insert
-        values: dict[str, Any] = {"id": id_, "tenant": ctx.tenant, "code": code, "currency": currency}
-        values |= {"kind": kind_of(code), "owner": owners.get(code), "created_at": ctx.now()}
-        await ctx.session.execute(insert(LedgerAccountRow).values(values).on_conflict_do_nothing())
-        known.add(id_)
-    return id_
+        await ctx.session.execute(insert(LedgerAccountRow).values(new).on_conflict_do_nothing())
+        known.update(row["id"] for row in new)

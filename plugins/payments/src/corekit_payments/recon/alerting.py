@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import case, exists, func, select
 
 from corekit.context import Caller, Context
 from corekit.watch import get_logger
@@ -18,6 +18,7 @@ _EXPIRES_SOON = timedelta(hours=24)
 _URGENT = ("amount", "missing_here")
 _RUN_TOO_OLD = timedelta(hours=48)  # the last that saw everything
 _FIRST_TOO_OLD = timedelta(days=5)  # what the first one was to see, three days ago then
+_DECLINED_MORE, _DECLINED_LEAST = 3, 10  # times the mean of a day; and attempts in an hour, so that a few say nothing
 _OP, _ITEM, _RUN = OperationRow, ReconciliationItemRow, ReconciliationRunRow
 
 
@@ -40,6 +41,29 @@ async def warn_of_open(ctx: Context) -> None:
         counting = select(func.count()).select_from(_OP).join(PaymentRow, PaymentRow.id == _OP.payment_id).where(wrong)
         if found := await ctx.session.scalar(counting):
             log.error(name, count=found)
+
+
+async def warn_of_declines(ctx: Context) -> None:
+    """Tell of instances that refuse more than three times as many attempts in the last hour as in the day before it.
+
+    Both are told by when their payment was made. What our own rules have blocked says nothing of the provider.
+    """
+    made, hour = PaymentRow.created_at, ctx.now() - timedelta(hours=1)
+    failed = _OP.state == "failed"
+    sums = [
+        func.sum(case((which & what, 1), else_=0))
+        for which in (made > hour, made <= hour)
+        for what in (failed, failed | (_OP.state == "succeeded"))
+    ]
+    ended = (_OP.kind == "authorize") & _OP.state.in_(("failed", "succeeded"))
+    ended &= _OP.error_class.is_distinct_from("blocked")
+    asked = select(_OP.provider, *sums).join(PaymentRow, PaymentRow.id == _OP.payment_id).group_by(_OP.provider)
+    for provider, declined, tried, before, before_tried in await ctx.session.execute(
+        asked.where(ended, made > hour - timedelta(days=1))
+    ):
+        usual = before / before_tried if before_tried else 0.0
+        if declined >= _DECLINED_LEAST and declined / tried > _DECLINED_MORE * usual:
+            get_logger("corekit.payments").error("payments_declines_high", reason=provider, count=int(declined))
 
 
 async def demand_swept(caller: Caller) -> None:

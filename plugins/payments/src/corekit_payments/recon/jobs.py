@@ -11,7 +11,7 @@ from corekit.jobs import schedule
 from corekit.watch import get_logger
 from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
-from corekit_payments.recon.alerting import warn_of_open
+from corekit_payments.recon.alerting import warn_of_declines, warn_of_open
 from corekit_payments.recon.asking import Progress, Task
 from corekit_payments.recon.expiring import expire_holds
 from corekit_payments.recon.listing import Listing
@@ -95,8 +95,9 @@ class ReconciliationJobs:
 
     @schedule("37 * * * *", tag="payments.recon_alerts", purpose=PURPOSE)
     async def recon_alerts(self, ctx: Context) -> None:
-        """Say in the log what is still open."""
+        """Say in the log what is still open, and which instances refuse more than usual."""
         await warn_of_open(ctx)
+        await warn_of_declines(ctx)
 
     @schedule("41 * * * *", tag="payments.settle", network=True, purpose=PURPOSE, timeout=3600)
     async def settle(self, caller: Caller) -> None:  # noqa: ARG002

@@ -2,19 +2,18 @@
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 
 from corekit.context import Context
 from corekit.contracts.audit import Audit, Target
 from corekit.contracts.payments import MismatchResolved
-from corekit.data.base import from_micros, to_micros
+from corekit.data.pages import newest
 from corekit.errors import Conflict, Invalid, NotFound
 from corekit.events import emit
 from corekit.guard.preconditions import IfMatch
-from corekit.values import Page, decode_cursor, encode_cursor, parse_id, typeid
+from corekit.values import Page, parse_id, typeid
 from corekit_payments.books import Books, demand_purpose, lock_of
 from corekit_payments.errors import PaymentState
 from corekit_payments.ledger import post_returned
@@ -62,17 +61,10 @@ class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
 async def items(ctx: Context, query: ItemQuery) -> Page[ReconciliationItem]:
     """List the items of the tenant that the actor may see."""
     chosen = select(_ROW).where(_ROW.tenant.is_not_distinct_from(ctx.tenant))
-    chosen = chosen.order_by(_ROW.created_at.desc(), _ROW.id.desc()).limit(query.limit + 1)
     for column, value in ((_ROW.state, query.status), (_ROW.kind, query.kind), (_ROW.provider, query.provider)):
         chosen = chosen if value is None else chosen.where(column == value)
-    if query.cursor is not None:
-        micros, last = decode_cursor(query.cursor, tuple[int, UUID], pointer="/cursor")
-        then = from_micros(micros)
-        chosen = chosen.where(or_(_ROW.created_at < then, and_(_ROW.created_at == then, _ROW.id < last)))
-    rows = list((await ctx.session.scalars(chosen)).all())
-    shown, more = rows[: query.limit], len(rows) > query.limit
-    cursor = encode_cursor(to_micros(shown[-1].created_at), str(shown[-1].id)) if more else None
-    return Page([_shown(row) for row in shown], cursor)
+    found, more = await newest(ctx.session, chosen, _ROW.created_at, _ROW.id, limit=query.limit, cursor=query.cursor)
+    return Page([_shown(row) for (row,) in found], more)
 
 
 async def item(ctx: Context, id_: str) -> ReconciliationItem:
