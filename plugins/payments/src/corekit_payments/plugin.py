@@ -25,6 +25,7 @@ from corekit_payments.driving import Driver
 from corekit_payments.fraud.jobs import FraudJobs, tell_of_ages
 from corekit_payments.fraud.ruling import FraudRules
 from corekit_payments.gating import tell_of_flags
+from corekit_payments.going_live import record_live
 from corekit_payments.hints import PaymentHints
 from corekit_payments.holding import Holding
 from corekit_payments.inbox import Inbox, Processing, WebhookJobs
@@ -73,6 +74,7 @@ class PaymentsPlugin(WebhookJobs, FraudJobs, ReconciliationJobs, LedgerJobs, Pay
             stack.push_async_callback(providers.close)
             holding = Holding(kit, self.settings, providers)
             await holding.demand_adapters()
+            await record_live(kit, self.settings)
             driver = Driver(holding, self.settings)
             stack.push_async_callback(driver.close)
             rules = UpiRules(self.settings.upi, kit.clock)
