@@ -43,9 +43,9 @@ def start(database: DatabaseSettings, tmp_path: Path, clock: FakeClock) -> Start
 
 
 def told(entries: list[AuditEntry]) -> list[tuple[str, str]]:
-    return [
-        (one.action.removeprefix("payments.provider."), str(one.target.id)) for one in reversed(entries) if one.target
-    ]
+    """Write them down, the oldest first; those of one moment have no order."""
+    rows = [(one.created_at, one.action, str(one.target.id)) for one in entries if one.target]
+    return [(action.removeprefix("payments.provider."), name) for _, action, name in sorted(rows)]
 
 
 async def test_it_is_recorded_once_when_it_begins_and_when_it_ends(start: Starts) -> None:
