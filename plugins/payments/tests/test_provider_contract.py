@@ -1,9 +1,11 @@
 """The contract suite over the providers that come with payments."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,7 +14,7 @@ from razorpay_standin import LOGIN, WEBHOOK, StandIn
 from corekit.contracts.payments import Method, ProviderSettings, TokenMethod, UpiIntentMethod
 from corekit.settings import Secret
 from corekit.testing import Door, FakeClock
-from corekit.testing.payments import ProviderContract, ProviderRig, Trouble, Verb
+from corekit.testing.payments import ProviderContract, ProviderRig, Row, Trouble, Verb
 from corekit_payments.calling import Line
 from corekit_payments.razorpay import Razorpay
 from corekit_payments.sandbox import Journal, Sandbox
@@ -28,6 +30,11 @@ class SandboxRig:
 
     currency, secrets = "INR", ()
     addresses: frozenset[tuple[str, int]] = frozenset()
+    unjudged: Mapping[Row, str] = {
+        (kind, verb): "it has no network, and its trouble comes from the token of a payment"
+        for kind, verb in product(get_args(Trouble), get_args(Verb))
+        if verb != "create" or kind not in TOKENS
+    }
     method: Method
 
     def __init__(self, journal: Journal, means: str) -> None:
@@ -37,8 +44,7 @@ class SandboxRig:
 
     @asynccontextmanager
     async def trouble(self, kind: Trouble, verb: Verb) -> AsyncGenerator[TokenMethod]:
-        if verb != "create" or kind not in TOKENS:
-            pytest.skip("it has no network")
+        assert verb == "create"
         yield TokenMethod(token=TOKENS[kind])
 
     async def approve(self, ref: str) -> None:
@@ -64,6 +70,7 @@ class RazorpayRig:
 
     currency, secrets = "INR", (LOGIN[1], WEBHOOK)
     method: Method = UpiIntentMethod()
+    unjudged: Mapping[Row, str] = {}
 
     def __init__(self, service: StandIn, door: Door) -> None:
         settings = ProviderSettings(
@@ -102,3 +109,31 @@ class TestRazorpay(ProviderContract):
             rig = RazorpayRig(service, door)
             yield rig
             await rig.provider.close()
+
+
+class SilentRig(SandboxRig):
+    """Leaves rows out and does not say so."""
+
+    unjudged: Mapping[Row, str] = {}
+
+    @asynccontextmanager
+    async def trouble(self, kind: Trouble, verb: Verb) -> AsyncGenerator[TokenMethod]:
+        pytest.skip(f"no {kind} at {verb}")
+        yield TokenMethod(token="tok_ok")
+
+    def notices(self) -> list[tuple[dict[str, str], bytes]]:
+        return []
+
+
+async def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+    """Red when a rig can skip a row, or have nothing to show in it, without saying so."""
+    suite, silent = ProviderContract(), SilentRig(Journal(tmp_path / "sandbox.db"), "tok_ok")
+    with pytest.raises(pytest.fail.Exception, match="throttled at refund is left out"):
+        await suite.test_what_was_not_attempted(silent, "throttled", "refund")
+    with pytest.raises(pytest.fail.Exception, match="what happened is told of"):
+        await suite.test_only_its_own_notices_are_read(silent)
+    silent.unjudged = {("throttled", "refund"): "because", "notices": "none of ours"}
+    with pytest.raises(pytest.skip.Exception, match="cannot judge throttled at refund: because"):
+        await suite.test_what_was_not_attempted(silent, "throttled", "refund")
+    with pytest.raises(pytest.skip.Exception, match="cannot judge notices: none of ours"):
+        await suite.test_only_its_own_notices_are_read(silent)

@@ -9,6 +9,7 @@ from corekit_payments.settings import PaymentsSettings
 PRODUCTION = frozenset({"prod", "production"})
 _HERE = frozenset({"127.0.0.1", "::1", "localhost"})
 _LIVE = ("sk_live_", "rk_live_", "pk_live_", "rzp_live_")
+_TEST = ("sk_test_", "rk_test_", "pk_test_", "rzp_test_")
 
 
 def demand_live_on_purpose(env: str, settings: PaymentsSettings) -> None:
@@ -20,6 +21,19 @@ def demand_live_on_purpose(env: str, settings: PaymentsSettings) -> None:
     for name, instance in settings.providers.items():
         if instance.key_id.startswith(_LIVE) or instance.key_secret.reveal().startswith(_LIVE):
             raise ConfigError(f"[payments.providers.{name}] has a live key: it moves real money. Set [payments] live")
+
+
+def live_instances(settings: PaymentsSettings) -> frozenset[str]:
+    """Name the instances that move real money: all that are enabled with `[payments] live`, but for those known not to.
+
+    That is the sandbox, and whatever has a key of a test mode; what another kind's keys look like is not known here.
+    """
+    return frozenset(
+        name
+        for name, one in settings.providers.items()
+        if settings.live and one.enabled and one.kind != "sandbox"
+        if not (one.key_id.startswith(_TEST) or one.key_secret.reveal().startswith(_TEST))
+    )
 
 
 def demand_encrypted(settings: ProviderSettings) -> None:

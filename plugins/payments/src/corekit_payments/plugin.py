@@ -9,6 +9,7 @@ from corekit.context import Context, Kit
 from corekit.contracts.access import Permission, declared_permissions
 from corekit.contracts.audit import Audit
 from corekit.contracts.auth import Auth
+from corekit.contracts.flags import Flags
 from corekit.contracts.payments import Payments, Provider, ProviderSettings, payment_providers
 from corekit.contracts.realtime import Realtime
 from corekit.errors import ConfigError
@@ -23,6 +24,8 @@ from corekit_payments.disputes import Disputes, warn_of_deadlines
 from corekit_payments.driving import Driver
 from corekit_payments.fraud.jobs import FraudJobs, tell_of_ages
 from corekit_payments.fraud.ruling import FraudRules
+from corekit_payments.gating import tell_of_flags
+from corekit_payments.going_live import record_live
 from corekit_payments.hints import PaymentHints
 from corekit_payments.holding import Holding
 from corekit_payments.inbox import Inbox, Processing, WebhookJobs
@@ -51,7 +54,7 @@ class PaymentsPlugin(WebhookJobs, FraudJobs, ReconciliationJobs, LedgerJobs, Pay
     name = "payments"
     provides = (Payments,)
     requires = (Audit, Limits)
-    wants = (Realtime, Auth)
+    wants = (Realtime, Auth, Flags)
     purposes = {PURPOSE: "Writes payments, for the person who pays or for an operator, after asking what they may."}
 
     def __init__(self, settings: PaymentsSettings | None = None) -> None:
@@ -64,12 +67,14 @@ class PaymentsPlugin(WebhookJobs, FraudJobs, ReconciliationJobs, LedgerJobs, Pay
         demand_live_on_purpose(kit.env, self.settings)
         self._kit = kit
         tell_of_ages(kit, self.settings.fraud)
+        tell_of_flags(kit)
         async with AsyncExitStack() as stack:
             stack.callback(setattr, self, "_kit", None)
             providers = await Providers.start(kit, self.settings.providers)
             stack.push_async_callback(providers.close)
             holding = Holding(kit, self.settings, providers)
             await holding.demand_adapters()
+            await record_live(kit, self.settings)
             driver = Driver(holding, self.settings)
             stack.push_async_callback(driver.close)
             rules = UpiRules(self.settings.upi, kit.clock)

@@ -6,12 +6,13 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from corekit.context import Kit
+from corekit.context import Context, Kit
 from corekit.contracts.payments import Method, PaymentMethod, Provider, ProviderSettings, payment_providers
 from corekit.errors import ConfigError, Invalid
 from corekit.values import Money
 from corekit.values.money import exponent
 from corekit_payments.errors import MethodNotAvailable
+from corekit_payments.gating import takes_attempts
 from corekit_payments.upi.rules import CURRENCY as UPI_CURRENCY
 from corekit_payments.upi.rules import UpiRules, is_upi
 
@@ -24,10 +25,11 @@ class _Closing(Protocol):
 
 
 class Providers:
-    """Adapters by the name of their instance."""
+    """Adapters by the name of their instance, and the kind of each."""
 
-    def __init__(self, instances: Mapping[str, Provider]) -> None:
+    def __init__(self, instances: Mapping[str, Provider], kinds: Mapping[str, str] | None = None) -> None:
         self._instances = instances
+        self._kinds = kinds or {}
 
     @classmethod
     async def start(cls, kit: Kit, settings: Mapping[str, ProviderSettings]) -> "Providers":
@@ -48,7 +50,7 @@ class Providers:
             if len(many) != 1 or many[0].name != name:
                 raise ConfigError(f"[payments.providers.{name}]: {len(many)} adapters of the kind {instance.kind!r}")
             found[name] = many[0]
-        return cls(found)
+        return cls(found, {name: settings[name].kind for name in found})
 
     async def close(self) -> None:
         """Let the adapters that have a line of their own end it."""
@@ -64,18 +66,18 @@ class Providers:
         """List the adapters."""
         return list(self._instances.values())
 
-    def offering(self, method: Method) -> Provider:
-        """Return the instance that a method names, or the only one that offers it (MethodNotAvailable)."""
+    def offering(self, ctx: Context, method: Method) -> Provider:
+        """Return the instance that a method names, or the only one that offers it now (MethodNotAvailable)."""
         kind = str(type(method).__struct_config__.tag)
-        many = [one for one in self._instances.values() if kind in one.capabilities.methods]
+        many = [one for one in self._offered(ctx).values() if kind in one.capabilities.methods]
         if method.provider is not None:
             many = [one for one in many if one.name == method.provider]
         if len(many) != 1:
             raise MethodNotAvailable(pointer="/method")
         return many[0]
 
-    def taking(self, currency: str, upi: UpiRules) -> list[PaymentMethod]:
-        """List the methods by which a currency can be paid, by instance and type (Invalid)."""
+    def taking(self, ctx: Context, currency: str, upi: UpiRules) -> list[PaymentMethod]:
+        """List the methods by which a currency can be paid now, by instance and type (Invalid)."""
         try:
             exponent(currency)
         except ValueError as error:
@@ -87,8 +89,13 @@ class Providers:
                 minimum=Money(can.minimum, currency),
                 maximum=None if (most := upi.maximum(kind, currency, can.maximum)) is None else Money(most, currency),
             )
-            for name, one in sorted(self._instances.items())
+            for name, one in sorted(self._offered(ctx).items())
             if currency in (can := one.capabilities).currencies
             for kind in sorted(can.methods)
             if currency == UPI_CURRENCY or not is_upi(kind)
         ]
+
+    def _offered(self, ctx: Context) -> dict[str, Provider]:
+        """Leave out the instances whose kind takes no new attempts."""
+        kinds = {kind: takes_attempts(ctx, kind) for kind in self._kinds.values()}
+        return {name: one for name, one in self._instances.items() if kinds.get(self._kinds.get(name, ""), True)}

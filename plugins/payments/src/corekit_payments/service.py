@@ -190,9 +190,9 @@ class PaymentsService(Payments):
         """List a payment's operations."""
         return await reading.operations(ctx, reading.parsed(id))
 
-    async def methods(self, ctx: Context, currency: str) -> builtins.list[PaymentMethod]:  # noqa: ARG002  # the contract's
-        """List what the enabled instances offer."""
-        return self._providers.taking(currency, self._upi)
+    async def methods(self, ctx: Context, currency: str) -> builtins.list[PaymentMethod]:
+        """List what the enabled instances offer now."""
+        return self._providers.taking(ctx, currency, self._upi)
 
     async def _release(self, books: Books, person: UUID, reason: str, via: Via) -> None:
         """Void what is held; where nothing is, keep that it was cancelled."""
@@ -213,7 +213,7 @@ class PaymentsService(Payments):
         await record_request(books, "payment.canceled", via=via, before=before, after=payment.status)
 
     async def _attempt(self, books: Books, method: Method, person: UUID, via: Via) -> None:
-        payment, provider = books.payment, self._providers.offering(method)
+        payment, provider = books.payment, self._providers.offering(books.ctx, method)
         amount = Money(payment.amount, payment.currency)
         demand_payable(provider, amount, payment.payee)
         self._upi.demand(str(type(method).__struct_config__.tag), amount)

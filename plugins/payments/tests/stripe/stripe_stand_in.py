@@ -40,6 +40,7 @@ class StandIn:
     faults: list[str] = field(default_factory=list)
     declines: dict[str, Any] = field(default_factory=dict)
     keys: dict[str, tuple[str, Answer]] = field(default_factory=dict)
+    moved: list[tuple[str, int]] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: count(1))
     address: str = ""
 
@@ -124,6 +125,7 @@ class StandIn:
         held = intent["capture_method"] == "manual"
         intent |= {"status": "requires_capture" if held else "succeeded", "next_action": None}
         intent["amount_received"] = 0 if held else intent["amount"]
+        self.moved += [(kind, intent["amount"]) for kind in (["authorize"] if held else ["authorize", "capture"])]
 
     def _confirm(self, intent: dict[str, Any], _: dict[str, Any]) -> Answer:
         self._charge(intent)
@@ -134,6 +136,7 @@ class StandIn:
         if intent["status"] != "requires_capture" or intent["amount_received"] + amount > intent["amount"]:
             return 400, unexpected(intent)
         intent["amount_received"] += amount
+        self.moved.append(("capture", amount))
         intent["metadata"] |= form["metadata"]
         intent["status"] = "requires_capture" if form.get("final_capture") == "false" else "succeeded"
         return 200, intent
@@ -142,6 +145,7 @@ class StandIn:
         if intent["status"] in {"canceled", "succeeded"}:
             return 400, unexpected(intent)
         intent |= {"status": "canceled", "cancellation_reason": form["cancellation_reason"]}
+        self.moved.append(("void", intent["amount"]))
         return 200, intent
 
     def _refund(self, form: dict[str, Any]) -> Answer:
@@ -150,6 +154,7 @@ class StandIn:
         back = sum(one["amount"] for one in self.made("refund") if one["payment_intent"] == intent["id"])
         if back + amount > intent["amount_received"]:
             return 400, error("invalid_request_error", "charge_already_refunded")
+        self.moved.append(("refund", amount))
         id_ = f"re_{next(self.numbers)}"
         refund = self.objects[id_] = {
             "id": id_, "object": "refund", "amount": amount, "currency": intent["currency"],
@@ -197,6 +202,9 @@ FAULTS: dict[str, bytes] = {
     "empty_200": b"HTTP/1.1 200 x\r\ncontent-length: 2\r\n\r\n{}",
     "half": b"HTTP/1.1 200 x\r\ncontent-length: 100\r\n\r\n{",
     "huge": b"HTTP/1.1 200 x\r\ncontent-length: 2000000\r\n\r\n" + b" " * 2_000_000,
+    "mismatch": b"HTTP/1.1 400 x\r\ncontent-length: 38\r\n\r\n" + b'{"error":{"type":"idempotency_error"}}',
+    "invalid": b"HTTP/1.1 400 x\r\ncontent-length: 42\r\n\r\n" + b'{"error":{"type":"invalid_request_error"}}',
+    "unmapped": b"HTTP/1.1 418 x\r\ncontent-length: 28\r\n\r\n" + b'{"error":{"type":"brewing"}}',
     "drop": b"",
 }
 

@@ -222,6 +222,7 @@ class DisputingProvider(Provider, Protocol):
 class ProviderSettings(Settings, frozen=True):
     """`[payments.providers.<instance>]`: one account at one provider; secrets come from the environment or files.
 
+    Where a plugin provides `Flags`, the flag `payments.<kind>` says whether payers may begin to pay by it.
     `name` is the instance's, taken from the table; `base_address` is where its provider answers, if not where all do.
     `contact` and `email` are the operator's own, for a provider that demands them with every payment.
     """

@@ -6,11 +6,12 @@
             async with AcmeRig() as rig:
                 yield rig
 
-What a provider cannot do by its `capabilities` is skipped, as is trouble that its rig cannot make.
+What a provider cannot do by its `capabilities` is skipped, and what its stand-in cannot judge by the rig's `unjudged`,
+which says why. A row that is left out in another way fails.
 """
 
-from corekit.testing.payments.rig import ProviderRig, Trouble, Verb
+from corekit.testing.payments.rig import ProviderRig, Row, Trouble, Verb
 from corekit.testing.payments.steps import a_call, authorized
 from corekit.testing.payments.suite import ProviderContract
 
-__all__ = ["ProviderContract", "ProviderRig", "Trouble", "Verb", "a_call", "authorized"]
+__all__ = ["ProviderContract", "ProviderRig", "Row", "Trouble", "Verb", "a_call", "authorized"]

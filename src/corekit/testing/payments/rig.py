@@ -24,6 +24,7 @@ Trouble = Literal[
     "unmapped",  # a refusal, or state, that no adapter can know
 ]
 Verb = Literal["create", "refund"]
+Row = tuple[Trouble, Verb] | Literal["notices"]
 NOT_ATTEMPTED: Mapping[Trouble, bool] = {
     "unreachable": False, "throttled": False, "unauthorized": True, "forbidden": True
 }  # fmt: skip
@@ -41,9 +42,13 @@ class ProviderRig(Protocol):
     method: Method
     addresses: frozenset[tuple[str, int]]  # of its stand-in; none where it needs no network
     secrets: tuple[str, ...]  # what no evidence may hold
+    unjudged: Mapping[Row, str]  # the rows of the suite that its stand-in cannot judge, and why
 
     def trouble(self, kind: Trouble, verb: Verb) -> AbstractAsyncContextManager[Method]:
-        """Let calls of a verb meet this inside the block, `create` by the method that it yields; else skip the test."""
+        """Let calls of a verb meet this inside the block, `create` by the method that it yields.
+
+        It is not asked for what is `unjudged`.
+        """
         ...
 
     async def approve(self, ref: str) -> None:
@@ -55,5 +60,8 @@ class ProviderRig(Protocol):
         ...
 
     def notices(self) -> list[tuple[dict[str, str], bytes]]:
-        """Return notices that the service has signed, headers and body; none where it sends none."""
+        """Return notices that the service has signed of what happened, headers and body.
+
+        It is not asked where they are `unjudged`.
+        """
         ...

@@ -1,16 +1,16 @@
 """What the suite does before it looks: calls, payments, and plain demands."""
 
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest import mock
 from uuid import uuid4
 
 import pytest
 
-from corekit.contracts.payments import Evidence, OperationKind, OutcomeUnknown, Provider, ProviderCall
-from corekit.testing.payments.rig import ProviderRig, Verb
+from corekit.contracts.payments import Evidence, Method, OperationKind, OutcomeUnknown, Provider, ProviderCall
+from corekit.testing.payments.rig import ProviderRig, Row, Trouble, Verb
 from corekit.values import Money
 
 
@@ -43,6 +43,23 @@ async def prepared_for(rig: ProviderRig, verb: Verb) -> ProviderCall:
     if verb == "create":
         return a_call(rig)
     return a_call(rig, "refund", 1000, (await authorized(rig, a_call(rig))).provider_ref)
+
+
+def judges(rig: ProviderRig, row: Row) -> None:
+    """Skip what the rig says its stand-in cannot judge, with its reason."""
+    if (why := rig.unjudged.get(row)) is not None:
+        pytest.skip(f"its stand-in cannot judge {row if isinstance(row, str) else ' at '.join(row)}: {why}")
+
+
+@asynccontextmanager
+async def troubled(rig: ProviderRig, kind: Trouble, verb: Verb) -> AsyncGenerator[Method]:
+    """Let calls of a verb meet a trouble; a rig that skips it by itself hides what was not judged."""
+    judges(rig, (kind, verb))
+    try:
+        async with rig.trouble(kind, verb) as method:
+            yield method
+    except pytest.skip.Exception:
+        pytest.fail(f"`unjudged` does not say that {kind} at {verb} is left out, and why")
 
 
 async def demand_unknown(calling: Any, *, mismatch: bool) -> None:

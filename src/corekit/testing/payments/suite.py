@@ -13,10 +13,12 @@ from corekit.testing.payments.steps import (
     authorized,
     connections,
     demand_unknown,
+    judges,
     needs,
     prepared_for,
     refused,
     same,
+    troubled,
     true,
 )
 from corekit.values import Money
@@ -61,7 +63,7 @@ class ProviderContract:
         """Refused before anything was done: it is sent again; without rights somebody has to act."""
         prepared = await prepared_for(rig, verb)
         before = rig.effects()
-        async with rig.trouble(kind, verb) as method:
+        async with troubled(rig, kind, verb) as method:
             call = msgspec.structs.replace(prepared, method=method if verb == "create" else None)
             try:
                 got = await getattr(rig.provider, verb)(call)
@@ -76,7 +78,7 @@ class ProviderContract:
     async def test_what_is_not_known(self, rig: ProviderRig, kind: Trouble, verb: Verb) -> None:
         """Sent, and no answer that can be understood: it may have happened."""
         prepared = await prepared_for(rig, verb)
-        async with rig.trouble(kind, verb) as method:
+        async with troubled(rig, kind, verb) as method:
             call = msgspec.structs.replace(prepared, method=method if verb == "create" else None)
             await demand_unknown(getattr(rig.provider, verb)(call), mismatch=UNKNOWN[kind])
 
@@ -84,14 +86,14 @@ class ProviderContract:
     async def test_what_is_invalid_was_rejected(self, rig: ProviderRig, verb: Verb) -> None:
         """A validation error is a bug of ours, and final."""
         prepared = await prepared_for(rig, verb)
-        async with rig.trouble("invalid", verb) as method:
+        async with troubled(rig, "invalid", verb) as method:
             call = msgspec.structs.replace(prepared, method=method if verb == "create" else None)
             said = await getattr(rig.provider, verb)(call)
         same((said.state, said.error_class), ("failed", "rejected"), "it failed, rejected")
 
     async def test_a_decline_has_a_class(self, rig: ProviderRig) -> None:
         """So that the payer can be told what to do."""
-        async with rig.trouble("declined", "create") as method:
+        async with troubled(rig, "declined", "create") as method:
             said = await rig.provider.create(msgspec.structs.replace(a_call(rig), method=method))
             if said.state not in {"failed", "canceled"}:
                 said = await rig.provider.fetch(said.provider_ref or "")
@@ -148,10 +150,13 @@ class ProviderContract:
 
     async def test_only_its_own_notices_are_read(self, rig: ProviderRig) -> None:
         """One that was changed, or signed by nobody, is refused with a ValueError."""
+        judges(rig, "notices")
         for headers, raw in [({}, b"{}"), ({}, b""), ({"x-signature": "00"}, b"\xff\xfe")]:
             refused(rig.provider, headers, raw)
         await authorized(rig, a_call(rig))
-        for headers, raw in rig.notices():
+        told = rig.notices()
+        true(bool(told), "what happened is told of")
+        for headers, raw in told:
             events = rig.provider.verify(headers, raw)
             true(all(one.id and one.type for one in events), "each has an id and a type")
             upper = {name.title(): value for name, value in headers.items()}

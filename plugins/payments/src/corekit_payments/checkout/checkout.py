@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from corekit.actors import Actor
-from corekit.context import Caller, Kit
+from corekit.context import Caller, Context, Kit
 from corekit.contracts.payments import (
     Method,
     Operation,
@@ -104,10 +104,11 @@ class Checkout:
         async with payer.system(PURPOSE).begin(readonly=True) as ctx:
             payment = await reading.read(ctx, link.payment)
             tries = await reading.operations(ctx, link.payment)
+            choices = self._choices(ctx, payment) if payment.status == _PAYABLE else []
         return Sheet(
             link=link,
             payment=payment,
-            choices=self._choices(payment) if payment.status == _PAYABLE else [],
+            choices=choices,
             form=self._links.form(link, payment.version),
             stand_in=self._stand_in(payment, tries),
         )
@@ -117,7 +118,7 @@ class Checkout:
 
         async def act(payer: Caller, payment: UUID, key: IdempotencyKey, asked: Asked) -> None:
             async with payer.system(PURPOSE).begin(readonly=True) as ctx:
-                choices = self._choices(await reading.read(ctx, payment))
+                choices = self._choices(ctx, await reading.read(ctx, payment))
             method = next((one.method for one in choices if one.value == choice), None)
             if method is None:
                 raise FormStale
@@ -178,8 +179,8 @@ class Checkout:
         provider = self._providers.named(tries[-1].provider)
         return provider.page(tries[-1].provider_ref or "") if isinstance(provider, Sandbox) else None
 
-    def _choices(self, payment: Payment) -> list[Choice]:
-        offered = self._providers.taking(payment.amount.currency, self._upi)
+    def _choices(self, ctx: Context, payment: Payment) -> list[Choice]:
+        offered = self._providers.taking(ctx, payment.amount.currency, self._upi)
         return [choice for one in offered if self._fits(one, payment) for choice in _choices_of(one)]
 
     def _fits(self, offered: PaymentMethod, payment: Payment) -> bool:
