@@ -19,8 +19,7 @@ from corekit.settings import Settings
 from corekit.testing import FakeClock, make_kit
 from corekit.web import create_app
 from corekit_payments import PaymentsPlugin, PaymentsSettings
-from corekit_payments.plugin import journal_of
-from corekit_payments.sandbox import Journal
+from corekit_payments.sandbox import Journal, journal_of
 
 BASE = "/payments/v1/payments"
 PEOPLE = ("alice", "bob", "clara", "sue", "rita", "olga", "frida")

@@ -27,8 +27,7 @@ from corekit.plugin import Plugin
 from corekit.settings import Settings
 from corekit.testing import FakeClock
 from corekit.values import Money, typeid, uuid7
-from corekit_payments.plugin import journal_of
-from corekit_payments.sandbox import Journal, Sandbox
+from corekit_payments.sandbox import Journal, Sandbox, journal_of
 
 BASE = "/payments/v1"
 NEW = NewPayment(amount=Money(1000, "INR"), method=TokenMethod(token="tok_ok"), confirm=True)

@@ -26,8 +26,7 @@ from corekit.settings import Settings
 from corekit.testing import make_kit, serve, settle
 from corekit.values import parse_id, typeid
 from corekit_payments import PaymentsPlugin, PaymentsSettings
-from corekit_payments.plugin import journal_of
-from corekit_payments.sandbox import Journal, Sandbox
+from corekit_payments.sandbox import Journal, Sandbox, journal_of
 
 Told = list[tuple[str, Any]]
 

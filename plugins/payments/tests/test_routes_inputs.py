@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from corekit.data import Base
 from corekit.values import encode_cursor, typeid, uuid7
-from corekit_payments.plugin import journal_of
+from corekit_payments.sandbox import journal_of
 
 CARDS = ("4111111111111111", "5500-0000-0000-0004", "3782 822463 10005")
 ID = typeid("pay", uuid7())

@@ -28,9 +28,8 @@ from corekit.testing import FakeClock
 from corekit.values import typeid, uuid7
 from corekit_payments.errors import PaymentDeclined
 from corekit_payments.models import PaymentRow
-from corekit_payments.plugin import journal_of
 from corekit_payments.requesting import Requests
-from corekit_payments.sandbox import Journal, Sandbox
+from corekit_payments.sandbox import Journal, Sandbox, journal_of
 
 ONE = {"amount": {"amount": 100, "currency": "INR"}, "reason": "torn"}
 CHARGED = [("authorize", 1000), ("capture", 1000)]

@@ -11,8 +11,7 @@ from corekit.jobs import Retry
 from corekit_payments import PaymentsPlugin
 from corekit_payments.inbox import WebhookInboxRow
 from corekit_payments.inbox.taking import NoticeKey
-from corekit_payments.plugin import journal_of
-from corekit_payments.sandbox import Journal, Sandbox
+from corekit_payments.sandbox import Journal, Sandbox, journal_of
 from corekit_payments.sandbox.notices import Signed
 
 WEBHOOKS = "/payments/v1/webhooks"

@@ -10,7 +10,7 @@ import msgspec
 from corekit.cli.options import configuration, load, run
 from corekit.context import Context
 from corekit.contracts.payments import Operation, OutcomeUnknown, Payment, PaymentQuery, PaymentStatus
-from corekit.errors import ConfigError, NotFound
+from corekit.errors import NotFound
 from corekit.kit import Corekit
 from corekit.values import SystemClock
 from corekit_payments import reading
@@ -20,7 +20,9 @@ from corekit_payments.recon import STREAMS, Reconciliation, Run, counted
 from corekit_payments.recon.resolving import ItemQuery, ItemStatus, items
 from corekit_payments.recon.rows import Stream
 from corekit_payments.sandbox import Effect, Journal, Sandbox, journal_of
+from corekit_payments.sandbox.command import serve, settings_of
 from corekit_payments.sandbox.sending import send
+from corekit_payments.sandbox.starting import secrets_of
 from corekit_payments.settings import PaymentsSettings
 
 T = TypeVar("T")
@@ -144,7 +146,10 @@ def reconcile(
 
 @click.group()
 def sandbox() -> None:
-    """Look at what the sandbox did, and be the payer who approves."""
+    """Look at what the sandbox did, be the payer who approves, or run it as a process of its own."""
+
+
+sandbox.add_command(serve)
 
 
 @sandbox.command()
@@ -170,7 +175,7 @@ def notices(
     kit = Corekit.load(load(path, env, database, data_dir))
     settings = kit.config.table("payments", PaymentsSettings)
     journal = _journal(kit, instance)
-    secrets = settings.providers[instance].webhook_secrets
+    secrets = secrets_of(settings.providers[instance])
     provider = Sandbox(instance, journal, SystemClock(), secrets=secrets, live=settings.live)
     for headers, raw in provider.notices(after, copies=copies, seed=seed):
         if to is not None:
@@ -277,9 +282,7 @@ def _progress(going: Run) -> None:
 
 
 def _journal(kit: Corekit, instance: str) -> Journal:
-    settings = kit.config.table("payments", PaymentsSettings).providers.get(instance)
-    if settings is None or settings.kind != "sandbox":
-        raise ConfigError(f"[payments.providers.{instance}] is no sandbox")
+    settings_of(kit, instance)
     return Journal(journal_of(kit.database.data_dir, instance))
 
 

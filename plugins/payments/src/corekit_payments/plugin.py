@@ -12,7 +12,6 @@ from corekit.contracts.auth import Auth
 from corekit.contracts.flags import Flags
 from corekit.contracts.payments import Payments, Provider, ProviderSettings, payment_providers
 from corekit.contracts.realtime import Realtime
-from corekit.errors import ConfigError
 from corekit.guard import Limits
 from corekit.hooks import implements
 from corekit.jobs import schedule
@@ -31,7 +30,7 @@ from corekit_payments.holding import Holding
 from corekit_payments.inbox import Inbox, Processing, WebhookJobs
 from corekit_payments.inbox.jobs import demand_flowing
 from corekit_payments.ledger.jobs import LedgerJobs
-from corekit_payments.live import PRODUCTION, demand_live_on_purpose
+from corekit_payments.live import demand_live_on_purpose
 from corekit_payments.models import PURPOSE
 from corekit_payments.providers import Providers
 from corekit_payments.razorpay import bring
@@ -40,7 +39,8 @@ from corekit_payments.recon.alerting import demand_swept
 from corekit_payments.requesting import Requests
 from corekit_payments.returning import SurplusRefunds
 from corekit_payments.rights import PERMISSIONS
-from corekit_payments.sandbox import NOWHERE, Journal, Sandbox, journal_of
+from corekit_payments.sandbox import NOWHERE, Sandbox
+from corekit_payments.sandbox.starting import demand_allowed, place_of, secrets_of
 from corekit_payments.service import PaymentsService
 from corekit_payments.settings import PaymentsSettings
 from corekit_payments.stripe import stripe_instance
@@ -147,13 +147,12 @@ class PaymentsPlugin(WebhookJobs, FraudJobs, ReconciliationJobs, LedgerJobs, Pay
         """Bring the instances of the sandbox (ConfigError in production, unless it is allowed there on purpose)."""
         if settings.kind != "sandbox" or self._kit is None:
             return None
-        if self._kit.env in PRODUCTION and not settings.allow_in_production:
-            raise ConfigError(f"[payments.providers.{settings.name}]: the sandbox moves no money; name a real provider")
-        journal = Journal(journal_of(self._kit.database.data_dir, settings.name))
+        demand_allowed(settings, self._kit.env)
+        place = place_of(settings, self._kit.database.data_dir)
         return [
             Sandbox(
-                settings.name, journal, self._kit.clock, payee=self.settings.upi.payee, live=self.settings.live,
-                secrets=settings.webhook_secrets, tolerance=timedelta(seconds=self.settings.webhook.tolerance),
+                settings.name, place, self._kit.clock, payee=self.settings.upi.payee, live=self.settings.live,
+                secrets=secrets_of(settings), tolerance=timedelta(seconds=self.settings.webhook.tolerance),
                 pages=self._pages(settings.name),
             )
         ]  # fmt: skip

@@ -25,6 +25,7 @@ from corekit.testing import FakeClock
 from corekit.values import typeid, uuid7
 from corekit_payments.sandbox import CAPABILITIES, Journal, Sandbox
 from corekit_payments.sandbox.bank import Bank
+from corekit_payments.sandbox.counter import Near
 
 REACH = 8  # points that a life passes at most
 
@@ -79,7 +80,7 @@ class Flaky(Sandbox):
         can = msgspec.structs.replace(CAPABILITIES, keys=fate.setting.keys)
         journal = Journal(Path(fate.setting.folder) / "journal.db")
         super().__init__("flaky", journal, clock, can)
-        self._bank = Bank(journal, clock, keys=fate.setting.keys and fate.setting.control != "no_key")
+        self._counter = Near(Bank(journal, clock, keys=fate.setting.keys and fate.setting.control != "no_key"))
         self._fate = fate
 
     async def _take(self, call: ProviderCall) -> Evidence:

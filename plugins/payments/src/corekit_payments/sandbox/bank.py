@@ -28,6 +28,10 @@ _UPI_MOST = 10**12  # paise: a link has no more digits
 _PATIENCE = 2  # looks after which what is pending or late has come about, and what hides is found
 
 
+class Lost(OutcomeUnknown):
+    """Its answer does not arrive."""
+
+
 class Bank:
     """Works on a journal; `keys` says whether it knows a repeated call by its key."""
 
@@ -40,7 +44,8 @@ class Bank:
         """Do what a call asks, once per key.
 
         Raises:
-            OutcomeUnknown: as its token says, or its key is known with another call.
+            OutcomeUnknown: as its token says (`Lost` where the answer goes astray), or its key is known with another
+                call.
 
         """
         with self._journal.transaction() as db:
@@ -52,8 +57,10 @@ class Bank:
             else:
                 lost = False
             lost |= _token(call) in _LOST_ONCE and times == 1
-        if lost or _token(call) == "tok_stored_500" or found is None:
-            raise OutcomeUnknown("the sandbox lost its answer")
+        if lost or found is None:
+            raise Lost("the sandbox lost its answer")
+        if _token(call) == "tok_stored_500":
+            raise OutcomeUnknown("the sandbox has a fault, and keeps it")
         return found
 
     def fetch(self, ref: str) -> Row:
@@ -104,16 +111,11 @@ class Bank:
             raise OutcomeUnknown("no dispute is open there")
         return found
 
-    def since(self, begun: datetime) -> list[Row]:
-        """List objects that were made since a time; disputes are nothing that was asked for."""
-        listed = "SELECT * FROM object WHERE at >= ? AND kind <> 'dispute' ORDER BY n"
+    def since(self, begun: datetime, after: int, limit: int) -> list[Row]:
+        """List so many objects after the number of one that were made since a time, disputes left out."""
+        listed = "SELECT * FROM object WHERE at >= ? AND kind <> 'dispute' AND n > ? ORDER BY n LIMIT ?"
         with self._journal.transaction() as db:
-            return [*db.execute(listed, (begun.isoformat(),))]
-
-    def notices(self, after: int) -> list[Row]:
-        """List what was to be told after one notice, in its order."""
-        with self._journal.transaction() as db:
-            return [*db.execute("SELECT * FROM notice WHERE n > ? ORDER BY n", (after,))]
+            return [*db.execute(listed, (begun.isoformat(), after, limit))]
 
     def last_notice(self, ref: str) -> Row | None:
         """Return what there was to be told of an object last."""

@@ -70,6 +70,11 @@ class Journal:
         with self.transaction() as connection:
             return [Effect(**row) for row in connection.execute("SELECT * FROM effect ORDER BY n")]
 
+    def notices(self, after: int) -> list[Row]:
+        """List what was to be told after one notice, in its order."""
+        with self.transaction() as connection:
+            return [*connection.execute("SELECT * FROM notice WHERE n > ? ORDER BY n", (after,))]
+
     def secret(self) -> str:
         """Return what notices are signed with where the settings name nothing: drawn once, and kept in the file."""
         with self.transaction() as connection:

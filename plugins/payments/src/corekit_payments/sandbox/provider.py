@@ -1,6 +1,5 @@
 """The adapter of the sandbox: the calls of `Provider`, answered from its journal."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from corekit.contracts.payments import (
     Evidence,
     Headers,
     NextAction,
+    OutcomeUnknown,
     ProviderCall,
     ProviderEvent,
     RedirectUrl,
@@ -21,9 +21,13 @@ from corekit.contracts.payments import (
     UpiQr,
 )
 from corekit.contracts.payments.providers import EvidenceSource
+from corekit.errors import ConfigError
 from corekit.settings import Secret
 from corekit.values import Clock, Money
+from corekit_payments.calling import Line
+from corekit_payments.sandbox import counter
 from corekit_payments.sandbox.bank import Bank
+from corekit_payments.sandbox.counter import Counter, Far, Near, Rejected
 from corekit_payments.sandbox.court import Row, Verdict
 from corekit_payments.sandbox.journal import Journal
 from corekit_payments.sandbox.notices import Signed, disturbed, read, signed
@@ -49,6 +53,8 @@ NOWHERE = "https://sandbox.invalid"
 class Sandbox(DisputingProvider):
     """One instance; `capabilities` may deny what it can, to see what others cannot. Its links pay `payee`.
 
+    What it does is in the journal at `place`, or in that of a process at the other end of a line, which knows repeated
+    calls by their keys whatever `capabilities` say; then `secrets` are needed.
     Its notices say that they are `live` where the whole plugin is, and are signed with the first of `secrets`, or with
     one that its journal keeps. Below `pages` its payers approve or refuse.
     """
@@ -56,7 +62,7 @@ class Sandbox(DisputingProvider):
     def __init__(
         self,
         name: str,
-        journal: Journal,
+        place: Journal | Line,
         clock: Clock,
         capabilities: Capabilities = CAPABILITIES,
         payee: links.Link | None = None,
@@ -69,8 +75,10 @@ class Sandbox(DisputingProvider):
         self.name = name
         self.capabilities = capabilities
         self._payee = payee or NOBODY
-        self._bank = Bank(journal, clock, keys=capabilities.keys)
-        self._journal = journal
+        self._journal = place if isinstance(place, Journal) else None
+        self._counter: Counter = (
+            Near(Bank(place, clock, keys=capabilities.keys)) if isinstance(place, Journal) else Far(place)
+        )
         self._clock = clock
         self._secrets = tuple(one for one in secrets if one.reveal())
         self._tolerance = tolerance
@@ -99,39 +107,39 @@ class Sandbox(DisputingProvider):
 
     async def fetch(self, ref: str) -> Evidence:
         """Return what became of an object."""
-        return self._shown(await asyncio.to_thread(self._bank.fetch, ref), "fetched")
+        return self._shown(await self._counter.ask(counter.Fetch(ref=ref)), "fetched")
 
     async def lookup(self, reference: str) -> Evidence | None:
         """Find an operation by our reference."""
-        found = await asyncio.to_thread(self._bank.lookup, reference)
+        found = await self._counter.ask(counter.Lookup(reference=reference))
         return None if found is None else self._shown(found, "fetched")
 
     async def decide(self, ref: str, *, approve: bool) -> Evidence:
         """Be the payer who approves or refuses (3DS, a UPI app)."""
-        return self._shown(await asyncio.to_thread(self._bank.decide, ref, approve=approve), "fetched")
+        return self._shown(await self._counter.ask(counter.Decide(ref=ref, approve=approve)), "fetched")
 
     async def disputes(self, ref: str) -> Sequence[Evidence]:
         """List the disputes of what was taken."""
-        return [self._shown(row, "fetched") for row in await asyncio.to_thread(self._bank.disputes, ref)]
+        return [self._shown(row, "fetched") for row in await self._counter.ask(counter.Disputes(ref=ref))]
 
     async def dispute(self, ref: str) -> Evidence:
         """Be the payer who asks their bank for all of it back."""
-        return self._shown(await asyncio.to_thread(self._bank.dispute, ref), "fetched")
+        return self._shown(await self._counter.ask(counter.Dispute(ref=ref)), "fetched")
 
     async def judge(self, ref: str, verdict: Verdict) -> Evidence:
         """Be the bank that decides a dispute."""
-        return self._shown(await asyncio.to_thread(self._bank.judge, ref, verdict), "fetched")
+        return self._shown(await self._counter.ask(counter.Judge(ref=ref, verdict=verdict)), "fetched")
 
     async def list_since(self, cursor: str) -> AsyncIterator[Evidence]:
         """List objects that were made since a time in seconds (Unix)."""
         since = datetime.fromtimestamp(int(cursor or 0), UTC)
-        for row in await asyncio.to_thread(self._bank.since, since):
+        async for row in self._since(since):
             yield self._shown(row, "fetched")
 
     async def settlement_rows(self, day: date) -> AsyncIterator[SettlementRow]:
         """List what was captured or given back on a day: it is paid out at once, without a fee."""
         begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        for row in await asyncio.to_thread(self._bank.since, begin):
+        async for row in self._since(begin):
             at = datetime.fromisoformat(row["at"])
             taken = row["kind"] in {"capture", "refund"} or (row["kind"] == "authorize" and row["automatic"])
             if at.date() == day and row["state"] == "succeeded" and taken:
@@ -148,30 +156,56 @@ class Sandbox(DisputingProvider):
         """Write and sign what there is to tell after the number of a notice; nobody sends them but who asks for them.
 
         Each comes as often as `copies` says, and with a `seed` in an order of chance, the same for the same seed.
+
+        Raises:
+            ConfigError: the journal is another process's.
+
         """
-        told = signed(self._bank.notices(after), self._keys()[0], self._clock.now(), live=self._live)
+        if self._journal is None:
+            raise ConfigError(f"[payments.providers.{self.name}]: the notices are where its process is")
+        told = signed(self._journal.notices(after), self._keys()[0], self._clock.now(), live=self._live)
         return told * copies if seed is None else disturbed(told, copies, seed)
 
     async def last_notice(self, ref: str) -> Signed | None:
         """Write and sign the last that there is to tell of an object."""
-        told = await asyncio.to_thread(self._bank.last_notice, ref)
+        told = await self._counter.ask(counter.LastNotice(ref=ref))
         return None if told is None else signed([told], self._keys()[0], self._clock.now(), live=self._live)[0]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._counter.close()
 
     def page(self, ref: str) -> str | None:
         """Say where the payer of an object acts; nowhere where there are no pages."""
         return None if self._pages == NOWHERE else f"{self._pages}/{ref}"
 
     def _keys(self) -> Sequence[Secret]:
-        if not self._secrets:
+        if not self._secrets and self._journal is not None:
             self._secrets = (Secret(self._journal.secret()),)
         return self._secrets
 
     async def _take(self, call: ProviderCall) -> Evidence:
-        return self._shown(await asyncio.to_thread(self._bank.take, call), "reply")
+        try:
+            return self._shown(await self._counter.ask(counter.Take(call=call)), "reply")
+        except Rejected:
+            return Evidence(source="reply", state="failed", error_class="rejected", occurred_at=self._clock.now())
+
+    async def _since(self, begun: datetime) -> AsyncIterator[Row]:
+        """List objects since a time, a page in memory."""
+        after = 0
+        while page := await self._counter.ask(counter.Since(begun=begun, after=after)):
+            for row in page:
+                yield row
+            if len(page) < counter.PAGE or page[-1]["n"] <= after:
+                return
+            after = page[-1]["n"]
 
     def _shown(self, row: Row, source: EvidenceSource) -> Evidence:
-        """Write what an object of the sandbox shows."""
-        money = Money(row["amount"], row["currency"])
+        """Write what an object of the sandbox shows (OutcomeUnknown: nothing that can be)."""
+        try:
+            money = Money(row["amount"], row["currency"])
+        except ValueError:
+            raise OutcomeUnknown("its answer cannot be read") from None
         done = row["state"] == "succeeded"
         taken = done and (row["kind"] == "capture" or (row["kind"] == "authorize" and row["automatic"]))
         disputed, at = row["kind"] == "dispute", datetime.fromisoformat(row["at"])

@@ -1,0 +1,109 @@
+"""The sandbox's process for tests, and a bad line before it."""
+
+import http.client
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from corekit.testing.payments import Trouble
+
+SECRET = "a secret of the sandbox's"
+# What the line answers in the process's place: status, headers, body.
+ANSWERS: dict[Trouble, tuple[int, dict[str, str], bytes]] = {
+    "unauthorized": (401, {}, b'{"error":"unauthorized"}'),
+    "forbidden": (403, {}, b"{}"),
+    "throttled": (429, {"Retry-After": "7"}, b""),
+    "fault": (502, {}, b"<html>"),
+    "unreadable": (200, {}, b"<html>"),
+    "too_long": (200, {}, b" " * (2 << 20)),
+    "redirect": (302, {"Location": "https://elsewhere.invalid/"}, b""),
+    "in_progress": (409, {}, b'{"error":"in progress"}'),
+    "mismatch": (422, {}, b'{"error":"mismatch"}'),
+    "invalid": (400, {}, b'{"error":"invalid"}'),
+    "unmapped": (418, {}, b'{"error":"teapot"}'),
+}
+
+
+@contextmanager
+def process(folder: Path, *, env: str = "dev", port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run `corekit payments sandbox serve` with its journal below a folder; yields its address."""
+    command = [sys.executable, "-m", "corekit", "payments", "sandbox", "serve", "--port", str(port), "--env", env]
+    given = {"COREKIT_PAYMENTS__PROVIDERS": f'{{"sandbox": {{"kind": "sandbox", "key_secret": "{SECRET}"}}}}'}
+    config = folder / "corekit.toml"
+    config.write_text('[kit]\nplugins = ["payments"]\n', "utf-8")
+    where = ["--config", str(config), "--data-dir", str(folder)]
+    with subprocess.Popen(
+        [*command, *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **given}
+    ) as started:
+        try:
+            assert started.stdout is not None
+            yield started.stdout.readline().strip(), started
+        finally:
+            started.kill()
+
+
+class BadLine(ThreadingHTTPServer):
+    """Carries calls to a process, unless there is `trouble`."""
+
+    daemon_threads = True
+
+    def __init__(self, to: str) -> None:
+        self.to = to.removeprefix("http://")
+        self.trouble: Trouble | None = None
+        self.calm = threading.Event()
+        super().__init__(("127.0.0.1", 0), _Carrier)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    @contextmanager
+    def open(self) -> Iterator["BadLine"]:
+        """Carry as long as this is open."""
+        thread = threading.Thread(target=self.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.calm.set()
+            self.cut()
+            thread.join()
+
+    def cut(self) -> None:
+        """Let nobody in any more."""
+        self.shutdown()
+        self.server_close()
+
+
+class _Carrier(BaseHTTPRequestHandler):
+    server: BadLine
+
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        trouble = self.server.trouble
+        if trouble in ANSWERS:
+            status, headers, body = ANSWERS[trouble]
+        else:
+            inside = http.client.HTTPConnection(self.server.to, timeout=30)
+            inside.request("POST", self.path, raw, {"Authorization": self.headers["authorization"]})
+            if trouble == "timeout":
+                self.server.calm.wait()
+            try:
+                answer = inside.getresponse()
+                status, headers, body = answer.status, {}, answer.read()
+            except http.client.RemoteDisconnected:
+                return
+            finally:
+                inside.close()
+        if trouble == "dropped":
+            return
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name in the base
+        pass
