@@ -13,7 +13,7 @@ from corekit_payments.books import Books, lock_of
 from corekit_payments.capturing import capture_along, learn_fee
 from corekit_payments.explaining import explain
 from corekit_payments.holds import note_hold
-from corekit_payments.items import close_item, close_returned, open_item, reopen_surplus
+from corekit_payments.items import close_item, close_returned, open_item, open_unreturned
 from corekit_payments.ledger import post, post_fee_of
 from corekit_payments.models import AttemptRow, OperationRow
 from corekit_payments.settling import settle
@@ -156,12 +156,31 @@ async def _tell(books: Books, before: Change, taken: OperationRow | None) -> Non
     for change in changes:
         one = change.operation
         if one.state == "succeeded" != change.state and one.of is not None:
-            await close_returned(books, one.of)
+            await _returned(books, one, one.of, change.via)
         elif one.kind == "refund" and one.of is not None and one.state in LATE and change.state not in LATE:
-            await reopen_surplus(books, one.of)
+            await open_unreturned(books, one)
         elif one.surplus and one.state == "succeeded" != change.state:
             await open_item(books, one, "surplus", one.provider_ref, books.money(one), "succeeded")
         await tell(books, change)
+
+
+async def _returned(books: Books, op: OperationRow, surplus: UUID, via: Via) -> None:
+    """Follow a surplus that is gone: its items are closed; where another refund had taken its place, that is ended.
+
+    What may have been sent is not ours to end: then more has gone back than there was, and a person has to know.
+    """
+    if op.superseded:
+        others = [one for one in books.operations if one.of == surplus and one.kind == "refund" and one is not op]
+        for one in others:
+            free = one.lease_until is None or one.lease_until <= books.ctx.now()
+            if free and (one.state == "created" or (one.state == "sending" and one.sends == one.unsent)):
+                ended = Evidence(source="local", state="canceled", occurred_at=books.ctx.now())
+                await apply_to(books, one, ended, via=via)
+        op.superseded = any(one.state not in LATE for one in others)
+    if op.superseded:
+        await open_item(books, op, "returned_twice", op.provider_ref, books.money(op), "succeeded")
+    else:
+        await close_returned(books, surplus)
 
 
 def _verdict(op: OperationRow, evidence: Evidence) -> Outcome:

@@ -13,6 +13,7 @@ from corekit.values import Money, typeid, uuid7
 from corekit.watch import get_logger
 from corekit_payments.books import Books
 from corekit_payments.models import OperationRow, ReconciliationItemRow
+from corekit_payments.transitions import LATE
 
 
 async def open_item(
@@ -66,14 +67,17 @@ async def close_returned(books: Books, surplus: UUID) -> None:
         await close_item(books, one, "surplus", "it has gone back")
 
 
-async def reopen_surplus(books: Books, surplus: UUID) -> None:
-    """Open again what a person has resolved by a refund that came to nothing: the money is still nobody's."""
-    for one in _brought(books, surplus):
-        refunded = _of(one, "surplus").where(ReconciliationItemRow.action == "refund")
-        for item in await books.ctx.session.scalars(refunded.where(ReconciliationItemRow.state == "resolved")):
-            item.state, item.action, item.reason = "open", None, "its refund came to nothing"
-            item.resolved_by = item.resolved_at = None
-            await _tell(books, one, "surplus", item.id)
+async def open_unreturned(books: Books, refund: OperationRow) -> None:
+    """Tell of a surplus whose refund came to nothing, unless somebody has an open item of it."""
+    taken = next(one for one in books.operations if one.id == refund.of)
+    gone = sum(one.amount for one in books.operations if one.of == taken.id and one.state not in LATE)
+    if gone >= taken.amount:
+        return
+    for one in _brought(books, taken.id):
+        standing = _of(one, "surplus").where(ReconciliationItemRow.state != "resolved")
+        if await books.ctx.session.scalar(standing.limit(1)) is not None:
+            return
+    await open_item(books, taken, "surplus", typeid("pop", refund.id), books.money(refund), refund.state)
 
 
 def _brought(books: Books, surplus: UUID) -> list[OperationRow]:

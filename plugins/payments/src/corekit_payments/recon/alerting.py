@@ -44,7 +44,7 @@ async def warn_of_open(ctx: Context) -> None:
 
 
 async def warn_of_declines(ctx: Context) -> None:
-    """Tell of instances that refuse more than three times as many attempts in the last hour as in the day before it.
+    """Tell of instances that refuse more than three times the usual share: of the last hour's against the day before's.
 
     Both are told by when their payment was made. What our own rules have blocked says nothing of the provider.
     """
@@ -62,7 +62,8 @@ async def warn_of_declines(ctx: Context) -> None:
         asked.where(ended, made > hour - timedelta(days=1))
     ):
         usual = before / before_tried if before_tried else 0.0
-        if declined >= _DECLINED_LEAST and declined / tried > _DECLINED_MORE * usual:
+        most = min(_DECLINED_MORE * usual, (1 + usual) / 2)  # where many are refused anyway, halfway to all of them
+        if declined >= _DECLINED_LEAST and declined / tried > most:
             get_logger("corekit.payments").error("payments_declines_high", reason=provider, count=int(declined))
 
 
