@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TypeVar, cast
+from uuid import UUID
 
 from corekit.context import Context, Kit
 from corekit.contracts.flags import FlagKey, Flags
@@ -18,10 +19,13 @@ class Switches:
     def __init__(self) -> None:
         self.decided: dict[str, object] = {}
         self.asked: dict[str, FlagKey[bool]] = {}
+        self.people: set[UUID] = set()
 
     def value(self, ctx: Context, key: FlagKey[T]) -> T:
         assert ctx.now() == ctx.kit.clock.now(), "it is asked in a unit of work"
         assert (key.owner, key.key.partition(".")[0]) == ("payments", "payments")
+        assert ctx.caller.person is not None, "it is asked for somebody"
+        self.people.add(ctx.caller.person.id)
         self.asked[key.key] = cast("FlagKey[bool]", key)
         found = self.decided.get(key.key, key.default)
         assert type(found) is type(key.default)

@@ -7,6 +7,7 @@ import pytest
 from counters import BASE, Counter
 from switches import SwitchesPlugin  # beside this file
 
+from corekit.context import Actor
 from corekit_payments.gating import flag_of
 
 ABSENT = "payments_flags_absent"
@@ -59,6 +60,7 @@ async def test_a_flag_ends_new_attempts_alone(open_counter: Any, caplog: pytest.
     switches.flags.decided["payments.sandbox"] = True
     assert (await counter.pay()).status_code == 201
     assert set(switches.flags.asked) == {"payments.sandbox"}
+    assert switches.flags.people == {Actor("alice").id}, "the payer, also where the plugin works for them"
 
 
 async def test_the_checkout_page_offers_nothing_that_is_off(open_counter: Any) -> None:
@@ -70,3 +72,4 @@ async def test_the_checkout_page_offers_nothing_that_is_off(open_counter: Any) -
     assert "tok_ok@sandbox" in (await counter.http.get(path)).text
     switches.flags.decided["payments.sandbox"] = False
     assert "tok_ok@sandbox" not in (await counter.http.get(path)).text
+    assert switches.flags.people == {Actor("alice").id}, "the payer, whoever holds the link"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from generous import GENEROUS  # beside this file
@@ -133,11 +134,13 @@ async def opened(
     *,
     sweep: bool = False,
     capabilities: Capabilities = CAPABILITIES,
+    **more: Any,
 ) -> AsyncGenerator[Desk]:
     """Open one, beside a sandbox without trouble."""
     trouble = TroublePlugin(tmp_path, clock, capabilities)
     instances = {name: ProviderSettings(kind=name) for name in ("sandbox", "trouble")}
     settings = {"jobs": {"worker": False}, "access": ACCESS}
-    plugins = [PaymentsPlugin(PaymentsSettings(providers=instances, sweep=sweep, fraud=GENEROUS)), trouble]
+    given = PaymentsSettings(providers=instances, sweep=sweep, fraud=GENEROUS, **more)
+    plugins = [PaymentsPlugin(given), trouble]
     async with make_kit(plugins, database=database, tmp_path=tmp_path, clock=clock, settings=settings) as kit:
         yield Desk(kit, trouble, clock)

@@ -28,7 +28,7 @@ class Flags(Protocol):
     """Decides flags. A plugin provides it; without one whoever asks goes by its settings."""
 
     def value(self, ctx: Context, key: FlagKey[T]) -> T:
-        """Return what a flag is for the actor, tenant and time of a context.
+        """Return what a flag is for the person (`ctx.caller.person`), the tenant and the time of a context.
 
         It waits for nothing and raises nothing: what cannot be decided is the key's `default`.
         """

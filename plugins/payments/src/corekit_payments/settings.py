@@ -30,11 +30,13 @@ class WebhookSettings(Settings, frozen=True):
 class ReconciliationSettings(Settings, frozen=True):
     """`[payments.recon]`, in seconds: what a provider lists of the last `window` is held against our books.
 
-    What only one of the two has may still come up at the other for `park` before it is told.
+    What only one of the two has may still come up at the other for `park` before it is told. What was taken is to be in
+    a report of what was paid out within `settle_within`.
     """
 
     window: Seconds = 72 * 3600
     park: Seconds = 600
+    settle_within: Annotated[float, msgspec.Meta(ge=24 * 3600)] = 10 * 24 * 3600
 
 
 class PaymentsSettings(Settings, frozen=True):

@@ -10,7 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from stripe_shapes import complaints  # beside this file
+from stripe_localstripe import running  # beside this file
+from stripe_shapes import complaints
 from stripe_stand_in import KEY, NOW, StandIn, serving
 
 from corekit.settings import Secret
@@ -43,6 +44,13 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Call]]:
     monkeypatch.setattr(StripeProvider, "_call", call)
     yield calls
     assert wrong == []
+
+
+@pytest.fixture(scope="session")
+def double(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the double that others have written, one for the run, and give its address."""
+    with running(request.config.cache.mkdir("localstripe-1.15.10")) as address:
+        yield address
 
 
 @pytest.fixture

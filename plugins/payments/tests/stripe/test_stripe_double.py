@@ -1,15 +1,10 @@
 """Whole payments through the plugin, its database and its driver, at a double of Stripe that others have written.
 
-localstripe is a program of its own (GPL-3.0-or-later): it is installed into an environment of its own, runs as a
-process of its own, and nothing of ours imports it. It knows no idempotency keys; the stand-in is strict about those.
+It knows no idempotency keys; the stand-in is strict about those.
 """
 
 import asyncio
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,45 +21,6 @@ from corekit.testing import FakeClock
 from corekit_payments.errors import AmountExceedsRemaining, PaymentState
 from corekit_payments.stripe.line import Line
 from corekit_payments.stripe.provider import StripeProvider
-
-DOUBLE = "localstripe==1.15.10"
-
-
-def installed(folder: Path) -> Path:
-    """Install the double once, and give its Python; whoever is first moves it into its place."""
-    python = folder / "env" / "bin" / "python"
-    if python.exists():
-        return python
-    if (uv := shutil.which("uv")) is None:
-        pytest.skip("localstripe needs uv for an environment of its own")
-    made = folder / f"new-{os.getpid()}"
-    for command in (
-        [uv, "venv", "--quiet", "--python", sys.executable, str(made)],
-        [uv, "pip", "install", "--quiet", "--python", str(made / "bin" / "python"), DOUBLE],
-    ):
-        if subprocess.run(command, capture_output=True, check=False, timeout=90).returncode:
-            shutil.rmtree(made, ignore_errors=True)
-            pytest.skip(f"{DOUBLE} cannot be installed here")
-    try:
-        made.rename(folder / "env")
-    except OSError:  # another worker was first
-        shutil.rmtree(made)
-    return python
-
-
-@pytest.fixture(scope="module")
-def double(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run the double, and give its address."""
-    python = installed(request.config.cache.mkdir("localstripe-1.15.10"))
-    launcher = str(Path(__file__).parent / "stripe_double.py")
-    with subprocess.Popen(
-        [python, "-I", launcher], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.stdin.close()
-        process.wait(timeout=10)
 
 
 @pytest.fixture

@@ -102,8 +102,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     `keys`: it knows a repeated call by its key, for `key_window`. `lookup`: it finds an operation by our reference;
     that it finds none proves absence only `lookup_settles_after` the call. `local`: its effects are rows of this
-    database. `disputes`: it is a `DisputingProvider`. `minimum` and `maximum` are minor units per payment, `rate` is
-    calls per second.
+    database. `disputes`: it is a `DisputingProvider`. `settlements`: its settlement rows name every capture. `minimum`
+    and `maximum` are minor units per payment, `rate` is calls per second.
     """
 
     methods: frozenset[str]
@@ -117,6 +117,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     lookup_settles_after: timedelta = timedelta(minutes=5)
     local: bool = False
     disputes: bool = False
+    settlements: bool = False
     collects_for_users: bool = False
     minimum: int = 1
     maximum: int | None = None

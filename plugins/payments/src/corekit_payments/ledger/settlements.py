@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 
 from corekit.context import Context
 from corekit.contracts.payments import Posting
@@ -31,6 +31,11 @@ async def has(ctx: Context, operation: UUID, kind: Kind) -> bool:
     """Tell whether an operation was settled, or its fee posted."""
     mine = (_TX.operation_id == operation) & (_TX.kind == kind)
     return bool(await ctx.session.scalar(select(exists().where(mine))))
+
+
+def named_by_report(tx: type[LedgerTransactionRow], provider: str) -> ColumnElement[bool]:
+    """Tell whether a transaction is of a line of the provider's reports: what has arrived, or the fee that took all."""
+    return tx.source.startswith(source_of(provider, ""), autoescape=True)
 
 
 async def is_clearing(ctx: Context, operation: UUID, provider: str, currency: str) -> bool:

@@ -43,6 +43,7 @@ class Razorpay(Provider):
             methods=frozenset({"upi_intent", "upi_qr"} if self._reachable else {"upi_qr"}),
             currencies=frozenset({"INR"}),
             void=False,
+            settlements=True,
             collects_for_users=settings.collects_for_users,
             minimum=100,
         )

@@ -10,6 +10,7 @@ from corekit.contracts.payments import OperationKind, SettlementRow
 from corekit_payments.ledger.settlements import booked, source_of
 from corekit_payments.models import OperationRow
 from corekit_payments.recon.asking import Task
+from corekit_payments.recon.overdue import tell_overdue
 from corekit_payments.recon.paying import pay_out, pay_out_unknown
 
 WINDOW = timedelta(days=3)  # a line may come later than the day that it is of
@@ -23,7 +24,7 @@ class Settlement:
         self._task, self._provider, self._caller = task, task.provider, task.caller
 
     async def compare(self) -> None:
-        """Read the days that are left."""
+        """Read the days that are left, then tell of what was due and is in none."""
         run, day = self._task.run, self._task.run.since.date()
         if run.cursor:
             day = date.fromisoformat(run.cursor) + timedelta(days=1)
@@ -33,6 +34,7 @@ class Settlement:
                 await self._task.advance(run.cursor)
             await self._task.advance(day.isoformat())
             day += timedelta(days=1)
+        await tell_overdue(self._task)
 
     async def _page(self, page: list[SettlementRow]) -> None:
         names = {source_of(self._provider.name, row.id): row for row in page}

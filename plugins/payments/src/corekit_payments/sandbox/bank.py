@@ -138,11 +138,12 @@ class Bank:
         parent = None if call.kind == "authorize" else self._find(db, "ref", call.provider_ref or "")
         means = _token(call) if parent is None else parent["means"]
         state, error = self._outcome(db, call, parent, means)
+        automatic = call.final if call.kind == "capture" else call.capture_method == "automatic"  # what it ends
         made: Row = db.execute(
             "INSERT INTO object (ref, reference, kind, means, state, amount, currency, automatic, parent, error, at,"
             " looks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) RETURNING *",
             (f"sb_{uuid4().hex}", call.reference, call.kind, means, state, call.amount.minor, call.amount.currency,
-             call.capture_method == "automatic", parent["ref"] if parent else "", error, self._now()),
+             automatic, parent["ref"] if parent else "", error, self._now()),
         ).fetchone()  # fmt: skip
         db.execute("UPDATE sent SET ref = ? WHERE key = ?", (made["ref"], call.key))
         if state == "succeeded":
@@ -170,7 +171,15 @@ class Bank:
             return call.amount.minor <= self._left(db, parent["ref"])
         moved = self._moved(db, parent["ref"])
         held: int = parent["amount"] - moved.get("capture", 0) - moved.get("void", 0)
-        return call.amount.minor <= held
+        return call.amount.minor <= held and not self._is_closed(db, parent["ref"])
+
+    def _is_closed(self, db: sqlite3.Connection, parent: str) -> bool:
+        """Tell whether a final capture has released the rest."""
+        final = (
+            "SELECT 1 FROM effect JOIN object ON object.ref = effect.ref"
+            " WHERE effect.parent = ? AND object.kind = 'capture' AND object.automatic"
+        )
+        return db.execute(final, (parent,)).fetchone() is not None
 
     def _left(self, db: sqlite3.Connection, parent: str) -> int:
         """Return what was taken and has not gone back."""

@@ -39,6 +39,7 @@ CAPABILITIES = Capabilities(
     currencies=frozenset({"INR", "USD", "EUR", "GBP", "JPY"}),
     multicapture=True,
     disputes=True,
+    settlements=True,
     collects_for_users=True,
     lookup_settles_after=timedelta(minutes=1),
 )

@@ -40,6 +40,7 @@ CAPABILITIES = Capabilities(
     methods=frozenset({"card", "redirect"}),
     currencies=CURRENCIES,
     multicapture=True,
+    settlements=True,
     maximum=99_999_999,  # of Stripe's units: eight digits, whatever the currency
 )
 _CHARGE = {"expand": ["latest_charge"]}
