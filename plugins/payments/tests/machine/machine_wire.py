@@ -24,6 +24,7 @@ from corekit.plugin import Plugin
 from corekit.settings import Settings
 from corekit.testing import FakeClock
 from corekit_payments.sandbox import CAPABILITIES, Journal, Sandbox
+from corekit_payments.sandbox.bank import Bank
 from corekit_payments.sandbox.court import Row, Verdict
 
 Fault = Literal["unsent", "lost before", "lost after", "killed before", "killed after"]
@@ -46,7 +47,7 @@ class Wire(Sandbox):
         super().__init__("wire", journal, clock, msgspec.structs.replace(CAPABILITIES, rate=10.0**6))
         self.fault: Fault | None = None
         self.passed: list[Passed] = []
-        self.journal, self.clock = journal, clock
+        self.journal, self.clock, self._bank = journal, clock, Bank(journal, clock)
 
     async def fetch(self, ref: str) -> Evidence:
         """Ask for an object."""
