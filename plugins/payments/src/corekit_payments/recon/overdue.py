@@ -57,8 +57,10 @@ async def _page(ctx: Context, provider: str, last: tuple[datetime, UUID], until:
     wanted = (
         select(_TX.created_at, _TX.id, _OP.id, _OP.tenant)
         .join(_OP, _OP.id == _TX.operation_id)
-        .where(tuple_(_TX.created_at, _TX.id) > last, _TX.created_at <= until, _TX.kind.in_(("capture", "surplus")))
-        .where(_OP.provider == provider, _OP.kind == "capture", _OP.state == "succeeded")
+        .where(_TX.created_at.between(last[0], until), tuple_(_TX.created_at, _TX.id) > last)  # the first has an index
+        .where(_TX.kind.in_(("capture", "surplus")))
+        .where(_OP.provider.concat("") == provider)  # so that SQLite begins with the time, and not with all of them
+        .where(_OP.kind == "capture", _OP.state == "succeeded")
         .where(~exists().where(report.operation_id == _OP.id, named_by_report(report, provider)))
     )
     found = await ctx.session.execute(wanted.order_by(_TX.created_at, _TX.id).limit(PAGE))
