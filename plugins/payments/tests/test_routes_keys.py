@@ -193,7 +193,8 @@ async def test_a_provider_that_is_not_reached(open_counter: Any, clock: FakeCloc
     shut.provider = Shut("sandbox", Journal(journal_of(tmp_path, "sandbox")), clock)
     counter = await open_counter(shut, providers={"sandbox": ProviderSettings(kind="shut")})
     for _ in range(2):
-        answer = await counter.pay(key="wait")
+        with counter.impatient():
+            answer = await counter.pay(key="wait")
         assert (answer.status_code, answer.json()["code"]) == (503, 1213)
         assert int(answer.headers["retry-after"]) >= 1
     shut.provider.shut = False
@@ -207,7 +208,8 @@ async def test_what_was_never_sent_can_be_taken_back(open_counter: Any, clock: F
     shut = ShutPlugin(clock)
     shut.provider = Shut("sandbox", Journal(journal_of(tmp_path, "sandbox")), clock)
     counter = await open_counter(shut, providers={"sandbox": ProviderSettings(kind="shut")})
-    assert (await counter.pay(key="wait")).status_code == 503
+    with counter.impatient():
+        assert (await counter.pay(key="wait")).status_code == 503
     id_ = (await counter.get("")).json()["items"][0]["id"]
     gone = await counter.post(f"/{id_}/cancel", {})
     assert (gone.status_code, gone.json()["status"]) == (200, "canceled")
