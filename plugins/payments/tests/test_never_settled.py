@@ -14,10 +14,10 @@ from corekit.data import DatabaseSettings
 from corekit.errors import ConfigError
 from corekit.settings import Config
 from corekit.testing import FakeClock
-from corekit.values import typeid
+from corekit.values import typeid, uuid7
 from corekit_payments import PaymentsSettings
 from corekit_payments.ledger import LedgerTransactionRow
-from corekit_payments.models import OperationRow
+from corekit_payments.models import OperationRow, ReconciliationItemRow
 from corekit_payments.recon import overdue
 from corekit_payments.settings import ReconciliationSettings
 
@@ -64,6 +64,7 @@ async def test_a_line_that_differs_is_another_item(auditor: Auditor, report: Rep
 
 async def test_only_what_the_provider_owes_is_due(auditor: Auditor, report: Report) -> None:
     """What is held or was refused is not, nor what is far too old, nor anything where reports name no captures."""
+    await report.read()
     await pay(auditor, manual=True)
     await auditor.desk.pay("tok_declined")
     await auditor.desk.drive((await auditor.payments())[-1])
@@ -76,9 +77,48 @@ async def test_only_what_the_provider_owes_is_due(auditor: Auditor, report: Repo
     assert await report.read(11 * DAY) == {"opened": 1}
 
 
+async def test_of_days_that_nobody_has_read_nothing_is_told(auditor: Auditor, report: Report) -> None:
+    """Red when a first run, or one after a long stop, takes for missing what is in reports that it has not read."""
+    await pay(auditor)
+    assert await report.read(12 * DAY) == {}
+    await pay(auditor)
+    assert await report.read(45 * DAY) == {}
+    await pay(auditor)
+    assert await report.read(11 * DAY) == {"opened": 1}
+
+
+@pytest.mark.parametrize("state", ["open", "resolved"])
+async def test_what_was_repaired_is_due_all_the_same(auditor: Auditor, report: Report, state: str) -> None:
+    """Red when any item that a capture ever had hides that its money is missing; one that is open does."""
+    await report.read()
+    await pay(auditor)
+    (capture,) = [one for one in await auditor.operations() if one.kind == "capture"]
+    async with auditor.kit.caller().system("payments").begin() as ctx:
+        ctx.session.add(ReconciliationItemRow(
+            id=uuid7(), tenant=capture.tenant, kind="state", provider="trouble", our_ref=typeid("pop", capture.id),
+            their_ref="", ours={}, theirs={}, state=state, reason="", created_at=ctx.now(),
+        ))  # fmt: skip
+    assert await report.read(11 * DAY) == ({"opened": 1} if state == "resolved" else {})
+
+
+async def test_lines_that_name_a_hold_tell_of_its_captures(auditor: Auditor, report: Report) -> None:
+    """Red when captures are told of once more while a person looks which of them the lines pay out."""
+    await report.read()
+    hold = await pay(auditor, manual=True)
+    (made,) = await auditor.payments()
+    for _ in range(2):
+        await auditor.desk.capture(made, 250, final=False)
+    for name in ("l1", "l2"):
+        report.line(name, hold, minor=250)
+    assert await report.read() == {"lines": 2, "opened": 2}
+    await report.read(11 * DAY)
+    assert await auditor.kinds() == [("settlement_unclear", "open")] * 2
+
+
 async def test_many_are_told_page_by_page(auditor: Auditor, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when a page that has been told of hides the next; those of one moment are in one order on both databases."""
     monkeypatch.setattr(overdue, "PAGE", 2)
+    await report.read()
     for _ in range(5):
         await pay(auditor)
     async with auditor.kit.caller().system("payments").begin() as ctx:

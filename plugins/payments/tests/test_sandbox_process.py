@@ -1,15 +1,17 @@
 """The sandbox as a process of its own, over a real socket."""
 
+import asyncio
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 import pytest
 from sandbox_process import ANSWERS, SECRET, BadLine, process
 
@@ -28,7 +30,7 @@ from corekit.errors import ConfigError
 from corekit.plugin import Plugin
 from corekit.settings import Secret, Settings
 from corekit.testing import FakeClock, make_kit
-from corekit.testing.payments import ProviderContract, ProviderRig, Trouble, Verb
+from corekit.testing.payments import ProviderContract, ProviderRig, Row, Trouble, Verb
 from corekit.values import Money
 from corekit_payments import PaymentsPlugin, PaymentsSettings
 from corekit_payments.calling import Line
@@ -36,6 +38,7 @@ from corekit_payments.sandbox import Journal, Sandbox, journal_of, serving
 from corekit_payments.sandbox.bank import Bank
 from corekit_payments.sandbox.counter import PATH
 from corekit_payments.sandbox.serving import SandboxServer
+from corekit_payments.sandbox.starting import secrets_of
 
 LOGIN = ("sandbox", SECRET)
 TOKENS: dict[Trouble, str] = {
@@ -57,9 +60,11 @@ class ProcessRig:
     """The adapter before a process, over a line that can be bad."""
 
     currency, secrets = "INR", (SECRET,)
+    unjudged: Mapping[Row, str] = {}
 
     def __init__(self, journal: Journal, line: BadLine) -> None:
-        self.provider = Sandbox("sandbox", Line(line.url, LOGIN, timeout=1.5), FakeClock(), secrets=(Secret(SECRET),))
+        self._asked = Line(line.url, LOGIN)
+        self.provider = Sandbox("sandbox", self._asked, FakeClock(), secrets=(Secret(SECRET),))
         self.method: Method = TokenMethod(token="tok_upi_qr")
         places = [urlsplit(url) for url in (line.url, f"http://{line.to}")]  # the line connects in this process too
         self.addresses = frozenset((one.hostname or "", one.port or 0) for one in places)
@@ -75,6 +80,8 @@ class ProcessRig:
             yield TokenMethod(token=TOKENS[kind])
             return
         self._line.trouble = kind
+        http = self._asked._open()
+        http.timeout = httpx.Timeout(20, read=0.5 if kind == "timeout" else 20)  # for an answer that never comes
         yield self.method
         self._line.trouble = None
         self._line.calm.set()
@@ -204,6 +211,21 @@ def test_too_many_at_once_are_told_to_wait(tmp_path: Path, monkeypatch: pytest.M
             server.handle_request()
             assert second.recv(1024).startswith(b"HTTP/1.1 429 ")
         first.close()
+
+
+async def test_many_at_once_are_answered(running: Running) -> None:
+    """Red when who comes while others are let in is left without an answer."""
+    async with httpx.AsyncClient(base_url=running[0], auth=LOGIN, timeout=60) as client:
+        answers = await asyncio.gather(*(client.post(PATH, content=b"{}") for _ in range(serving.AT_ONCE - 4)))
+    assert {answer.status_code for answer in answers} == {serving.INVALID}
+
+
+def test_a_server_and_its_process_sign_with_the_same_secret() -> None:
+    """Red when a process whose configuration has no address signs with what only its journal knows."""
+    secret = ProviderSettings(kind="sandbox", key_secret=Secret(SECRET))
+    there = msgspec.structs.replace(secret, base_address="http://127.0.0.1:1")
+    assert [one.reveal() for one in secrets_of(secret)] == [one.reveal() for one in secrets_of(there)] == [SECRET]
+    assert secrets_of(ProviderSettings(kind="sandbox")) == ()
 
 
 async def test_a_process_that_is_killed_keeps_what_it_did(tmp_path: Path) -> None:

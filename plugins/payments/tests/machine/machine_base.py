@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import wraps
 from itertools import count
 from typing import Any
 
 import httpx
 import machine_rules as rules  # beside this file
-from hypothesis.stateful import RuleBasedStateMachine
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from machine_model import FINAL, Op, Paid
 from machine_wire import Fault, Passed
 from machine_world import World
@@ -18,6 +19,7 @@ from corekit.values import typeid
 
 _DONE = {"": 201, "refunds": 201}
 _KEYS = count()
+POINTLESS = 4  # verbs of an example that nothing calls for: they are refused, most of them
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,20 @@ class Request:
     reply: httpx.Response | None = None
 
 
+def limited(times: int, *, when: Callable[[Any], object] = bool, **draws: Any) -> Any:
+    """Make a rule that an example follows so often at most: one that is always possible must not fill it."""
+
+    def made(verb: Callable[..., None]) -> Any:
+        @wraps(verb)
+        def counted(self: "Base", *given: Any, **drawn: Any) -> None:
+            self.followed[verb.__name__] += 1
+            verb(self, *given, **drawn)
+
+        return precondition(lambda self: self.followed[verb.__name__] < times and when(self))(rule(**draws)(counted))
+
+    return made
+
+
 class Base(RuleBasedStateMachine):
     """One example: some payments of Alice's."""
 
@@ -52,12 +68,18 @@ class Base(RuleBasedStateMachine):
         self.requests: list[Request] = []
         self.words: list[tuple[str, Any]] = []  # what there is to say of disputes, and of what
         self.seen: set[bytes] = set()  # notices
-        self.sound, self.restarted = True, False  # whether what was done was compared; whether the kit is another
+        self.followed: Counter[str] = Counter()
+        self.pointless = 0
+        self.sound = True  # whether what was done was compared
 
     @property
     def now(self) -> float:
         """The time in seconds."""
         return self.world.clock.now().timestamp()
+
+    def fitting(self, fits: Callable[[Paid], object]) -> list[Paid]:
+        """List the payments of which something can be wanted; all of them, while there is room for pointless tries."""
+        return [paid for paid in self.paid if fits(paid)] or (self.paid if self.pointless < POINTLESS else [])
 
     def pick(self, some: list[Any], at: int) -> Any:
         """Pick one, as the example says."""
@@ -76,6 +98,7 @@ class Base(RuleBasedStateMachine):
     ) -> None:
         """Ask for something in one of the ways; it has to be refused as the model says, or is followed by it."""
         self.sound = False
+        self.pointless += refused is not None
         path, body, call = verb
         if how.way == "http":
             waits = refused is not None or (quick and how.fault is None)

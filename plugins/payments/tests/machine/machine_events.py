@@ -4,7 +4,7 @@ from typing import Any
 
 import machine_rules as rules  # beside this file
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from machine_base import limited
 from machine_model import Op, Paid
 from machine_verbs import FAULTS, PICKS, Verbs
 
@@ -14,29 +14,34 @@ from corekit.contracts.payments import Evidence
 class Events(Verbs):
     """The rules of all the rest."""
 
-    @rule(at=PICKS, approve=st.booleans())
+    @limited(
+        6,
+        when=lambda self: self.ops("authorize", "requires_action", "canceled", "unknown", "sending"),
+        at=PICKS,
+        approve=st.booleans(),
+    )
     def act(self, at: int, approve: bool) -> None:
         """Be the payer, where one is asked to act; nobody has been told of it then."""
         waiting = self.world.wire.objects("state = 'requires_action'")
         if waiting:
             self.world.wire.approve(self.pick(waiting, at)["ref"], approve=approve)
 
-    @rule(at=PICKS)
+    @limited(3, when=lambda self: self.ops("capture", "failed") or self.ops("refund", "failed"), at=PICKS)
     def succeed_late(self, at: int) -> None:
         """Have the provider do what it had refused."""
         refused = self.world.wire.objects("state = 'failed' AND kind IN ('capture', 'refund')")
         if refused:
             self.world.wire.succeed_late(self.pick(refused, at)["ref"])
 
-    @rule(at=PICKS)
+    @limited(2, when=lambda self: self.ops("capture", "succeeded"), at=PICKS)
     def dispute(self, at: int) -> None:
         """Be the payer who wants their money back."""
-        if taken := self._taken():
+        if taken := self.ops("capture", "succeeded"):
             ref = str(self.pick(taken, at).ref)
             word = self.world.wire.be_disputed(ref)
             self.words += [] if word is None else [(ref, word)]
 
-    @rule(at=PICKS, verdict=st.sampled_from(["under_review", "won", "lost"]))
+    @limited(4, when=lambda self: self.words, at=PICKS, verdict=st.sampled_from(["under_review", "won", "lost"]))
     def judge(self, at: int, verdict: Any) -> None:
         """Be the payer's bank."""
         waiting = self.world.wire.objects("kind = 'dispute' AND state = 'pending'")
@@ -47,18 +52,21 @@ class Events(Verbs):
         of = next((of for of, known in self.words if known.provider_ref == ref), None)
         self.words += [] if of is None else [(of, word)]
 
-    @rule(ats=st.lists(PICKS, min_size=1, max_size=3))
+    @limited(
+        5, when=lambda self: self.words or self.ops("capture", "succeeded"), ats=st.lists(PICKS, min_size=1, max_size=3)
+    )
     def hear_of_disputes(self, ats: list[int]) -> None:
         """Have what was said of disputes come, in any order and again, and what nobody has said yet."""
         known = {word.provider_ref for _, word in self.words}
-        for ref in sorted({str(op.ref) for op in self._taken()}):
+        for ref in sorted({str(op.ref) for op in self.ops("capture", "succeeded")}):
             self.words += [(ref, word) for word in self.world.wire.told_of(ref) if word.provider_ref not in known]
         for at in ats if self.words else []:
             self._tell(*self.pick(self.words, at))
 
-    def _taken(self) -> list[Op]:
-        """List what took money."""
-        return [op for paid in self.paid for op in paid.ops if op.kind == "capture" and op.state == "succeeded"]
+    def ops(self, kind: str | None = None, *states: str) -> list[Op]:
+        """Pick operations of a kind, in a state."""
+        every = [op for paid in self.paid for op in paid.ops]
+        return [op for op in every if kind in {None, op.kind} and (not states or op.state in states)]
 
     def _tell(self, of: str, word: Evidence) -> None:
         paid, op = next((paid, op) for paid in self.paid for op in paid.ops if op.ref == of and op.kind == "capture")
@@ -68,7 +76,7 @@ class Events(Verbs):
         paid.hear_of_dispute(op, str(word.provider_ref), word.amount.minor if word.amount is not None else 0, said)
         self.bind()
 
-    @rule(ats=st.lists(st.integers(0, 20), min_size=1, max_size=4))
+    @limited(5, ats=st.lists(st.integers(0, 20), min_size=1, max_size=4))
     def notices(self, ats: list[int]) -> None:
         """Have some of the provider's notices come: old and new, in any order, and again."""
         told = self.world.wire.notices()
@@ -83,33 +91,35 @@ class Events(Verbs):
                 paid, op = self.of(call.of)
                 rules.noticed(paid, op, [call])
 
-    @rule(fault=FAULTS)
+    @limited(10, when=lambda self: any(op.open for op in self.ops()), fault=FAULTS)
     def sweep(self, fault: Any) -> None:
         """Drive what is due; the first call may fail."""
         due = set(self.world.due())
         self.drive([op for paid in self.paid for op in paid.ops if op.id in due], fault)
 
-    @rule(at=PICKS, fault=FAULTS)
+    @limited(8, when=lambda self: any(paid.hand is not None for paid in self.paid), at=PICKS, fault=FAULTS)
     def drive_on(self, at: int, fault: Any) -> None:
         """Drive what is in hand, as a request that comes again would."""
         hand = [paid.hand for paid in self.paid if paid.hand is not None]
         if hand:
             self.drive([self.pick(hand, at)], fault)
 
-    @rule(seconds=st.sampled_from([10, 70, 70, 300, 300, 3600, 21 * 3600, 25 * 3600, 8 * 24 * 3600]))
+    @limited(50, seconds=st.sampled_from([10, 10, 70, 70, 70, 300, 300, 3600, 21 * 3600, 25 * 3600, 8 * 24 * 3600]))
     def wait(self, seconds: int) -> None:
         """Let time pass, at the provider too."""
         self.world.clock.move(seconds)
         self.world.wire.let_holds_lapse()
 
-    @rule()
+    @limited(4)
     def reconcile(self) -> None:
         """Hold what the provider lists against the books."""
         self.sound = False
         assert self.world.list_all()
         self._follow_looks()
 
-    @rule()
+    @limited(
+        3, when=lambda self: any(op.expires is not None and op.expires <= self.now for op in self.ops("authorize"))
+    )
     def expire(self) -> None:
         """End holds whose time has come: who is not shown as over at the provider is over by its own time."""
         self.sound = False
@@ -127,7 +137,7 @@ class Events(Verbs):
             seen.append(op)
         return seen
 
-    @rule()
+    @limited(3, when=lambda self: any(op.surplus for op in self.ops("capture")))
     def refund_surplus(self) -> None:
         """Give back what nobody owes; one at a time, and what is left of it."""
         self.sound = False
@@ -144,11 +154,10 @@ class Events(Verbs):
         paid.begin("refund", left, self.now, attempt=taken.attempt, surplus=True, of=taken)
         return True
 
-    @precondition(lambda self: not self.restarted)
-    @rule()
+    @limited(1)
     def restart(self) -> None:
-        """End the kit, and start another one on the same database; once, for it takes its time."""
-        self.restarted, self.sound = True, False
+        """End the kit, and start another one on the same database."""
+        self.sound = False
         self.world.stop()
         self.world.start()
 

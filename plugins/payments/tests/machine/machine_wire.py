@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,9 +26,10 @@ from corekit.settings import Settings
 from corekit.testing import FakeClock
 from corekit_payments.sandbox import CAPABILITIES, Journal, Sandbox
 from corekit_payments.sandbox.bank import Bank
+from corekit_payments.sandbox.counter import Near
 from corekit_payments.sandbox.court import Row, Verdict
 
-Fault = Literal["unsent", "lost before", "lost after", "killed before", "killed after"]
+Fault = Literal["unsent", "declined", "lost before", "lost after", "killed before", "killed after"]
 Heard = Evidence | Literal["nothing", "unsent", "lost", "killed"]
 HOLD = timedelta(days=7)
 
@@ -46,8 +48,11 @@ class Wire(Sandbox):
     def __init__(self, journal: Journal, clock: FakeClock) -> None:
         super().__init__("wire", journal, clock, msgspec.structs.replace(CAPABILITIES, rate=10.0**6))
         self.fault: Fault | None = None
+        self.declines = False
         self.passed: list[Passed] = []
         self.journal, self.clock, self._bank = journal, clock, Bank(journal, clock)
+        self._counter = Near(self._bank)
+        self._bank._outcome = partial(self._decide, self._bank._outcome)  # type: ignore[method-assign]
 
     async def fetch(self, ref: str) -> Evidence:
         """Ask for an object."""
@@ -131,14 +136,15 @@ class Wire(Sandbox):
 
     async def _pass(self, verb: Any, of: str, answer: Coroutine[Any, Any, Any]) -> Any:
         fault, self.fault = self.fault, None
+        self.declines = fault == "declined"
         heard: Heard = "lost"
         try:
             if fault in {"unsent", "lost before", "killed before"}:
                 answer.close()
                 self._fail(str(fault))
             found = await answer
-            if fault is not None:
-                self._fail(fault)
+            if fault in {"lost after", "killed after"}:
+                self._fail(str(fault))
             heard = found or "nothing"
         except NotAttempted:
             heard = "unsent"
@@ -150,6 +156,10 @@ class Wire(Sandbox):
             return found
         finally:
             self.passed.append(Passed(verb, of, heard))
+
+    def _decide(self, otherwise: Any, db: Any, call: ProviderCall, *rest: Any) -> Any:
+        """Refuse what the sandbox would do, where a test wants it refused."""
+        return ("failed", "declined") if self.declines else otherwise(db, call, *rest)
 
     def _fail(self, fault: str) -> None:
         if fault == "unsent":

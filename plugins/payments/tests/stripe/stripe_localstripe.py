@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -60,4 +60,6 @@ def running(folder: Path) -> Iterator[str]:
         assert process.stdout
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         process.stdin.close()
-        process.wait(timeout=10)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+        process.kill()

@@ -16,7 +16,7 @@ class ReconciliationRunRow(Base):
 
     `cursor` is what it has done so far; a run that did not end goes on from there. `next_at` is when it may be tried
     again after it `failed`, or after the provider `refused` our key; `ended_at` is when a run last saw everything,
-    `counts` are rows by what became of them.
+    `counts` are rows by what became of them. From `covered_since` on runs have left out nothing.
     """
 
     __tablename__ = "payments_recon_run"
@@ -34,6 +34,7 @@ class ReconciliationRunRow(Base):
     next_at: Mapped[datetime | None]
     began_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    covered_since: Mapped[datetime | None]
 
 
 Policy.closed(ReconciliationRunRow, "How far reconciliation has come with a provider is nobody's; the plugin reads it.")

@@ -36,12 +36,16 @@ class LeaseLost(Exception):
 
 @dataclass
 class Run:
-    """A run that is going on: `cursor` is where a former one was left, `counts` go on from there."""
+    """A run that is going on: `cursor` is where a former one was left, `counts` go on from there.
+
+    With this one runs have seen all that there was from `covered` on.
+    """
 
     stream: Stream
     provider: str
     token: int
     since: datetime
+    covered: datetime
     cursor: str
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -70,10 +74,14 @@ class Runs:
             if rests or (row.lease_until is not None and row.lease_until > at):
                 return None
             if row.state == "ended" or row.began_at + _STALE[stream] <= at:
-                row.since, row.cursor, row.counts, row.began_at = _since(row, at, window), "", {}, at
+                begun = _since(row, at, window)
+                if row.covered_since is None or begun > _last(row):
+                    row.covered_since = begun
+                row.since, row.cursor, row.counts, row.began_at = begun, "", {}, at
             row.state, row.lease_until = "running", at + _LEASE
             row.lock_token += 1
-            return Run(stream, provider, row.lock_token, row.since, row.cursor, Counter(row.counts))
+            covered = row.covered_since or row.since
+            return Run(stream, provider, row.lock_token, row.since, covered, row.cursor, Counter(row.counts))
 
     async def advance(self, run: Run, cursor: str) -> None:
         """Keep how far it has come, and the lease (LeaseLost)."""
@@ -134,8 +142,11 @@ def _since(row: ReconciliationRunRow, now: datetime, window: timedelta) -> datet
 
     Where none has ended yet, what the first one was to see stays to be seen.
     """
-    last = row.since if row.ended_at is None else row.ended_at - _OVERLAP
-    return max(min(now - window, last), now - _LONGEST)
+    return max(min(now - window, _last(row)), now - _LONGEST)
+
+
+def _last(row: ReconciliationRunRow) -> datetime:
+    return row.since if row.ended_at is None else row.ended_at - _OVERLAP
 
 
 async def _locked(ctx: Context, stream: Stream, provider: str, since: datetime) -> ReconciliationRunRow:

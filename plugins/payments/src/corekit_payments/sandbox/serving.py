@@ -29,6 +29,7 @@ class SandboxServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 2 * AT_ONCE  # who is too many hears so, and is not left without an answer
 
     def __init__(self, bank: Bank, login: tuple[str, str], port: int = 0) -> None:
         self.bank = bank
