@@ -30,15 +30,16 @@ ANSWERS: dict[Trouble, tuple[int, dict[str, str], bytes]] = {
 
 
 @contextmanager
-def process(folder: Path, *, env: str = "dev", port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def process(folder: Path, *, name: str = "sandbox", port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run `corekit payments sandbox serve` with its journal below a folder; yields its address."""
-    command = [sys.executable, "-m", "corekit", "payments", "sandbox", "serve", "--port", str(port), "--env", env]
-    given = {"COREKIT_PAYMENTS__PROVIDERS": f'{{"sandbox": {{"kind": "sandbox", "key_secret": "{SECRET}"}}}}'}
+    command = [sys.executable, "-m", "corekit", "payments", "sandbox", "serve", "--port", str(port)]
+    command += ["--instance", name]
+    given = {"COREKIT_PAYMENTS__PROVIDERS": f'{{"{name}": {{"kind": "sandbox", "key_secret": "{SECRET}"}}}}'}
     config = folder / "corekit.toml"
     config.write_text('[kit]\nplugins = ["payments"]\n', "utf-8")
     where = ["--config", str(config), "--data-dir", str(folder)]
     with subprocess.Popen(
-        [*command, *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **given}
+        [*command, *where], stdout=subprocess.PIPE, text=True, env={**os.environ, **given}
     ) as started:
         try:
             assert started.stdout is not None

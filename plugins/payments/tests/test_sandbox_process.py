@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from sandbox_process import ANSWERS, SECRET, BadLine, process
 
+from corekit.cli.main import cli
 from corekit.contracts.payments import (
     Method,
     NotAttempted,
@@ -225,12 +227,25 @@ async def test_a_process_that_is_killed_keeps_what_it_did(tmp_path: Path) -> Non
     assert [effect.kind for effect in Journal(journal_of(tmp_path, "sandbox")).effects()] == ["authorize", "capture"]
 
 
-def test_production_has_no_such_process(tmp_path: Path) -> None:
-    with process(tmp_path, env="production") as (url, refused):
-        assert url == ""
-        assert refused.wait(30) != 0
-        assert refused.stderr is not None
-        assert "the sandbox moves no money" in refused.stderr.read()
+@pytest.mark.parametrize(
+    ("env", "secret", "said"),
+    [
+        ("production", SECRET, "the sandbox moves no money"),
+        ("dev", "short", "key_secret has at least 16 characters"),
+        ("dev", "", "key_secret has at least 16 characters"),
+    ],
+)
+def test_there_is_no_process_in_production_nor_without_a_secret(
+    tmp_path: Path, env: str, secret: str, said: str
+) -> None:
+    (tmp_path / "corekit.toml").write_text(
+        f'[kit]\nplugins = ["payments"]\n[payments.providers.sandbox]\nkind = "sandbox"\nkey_secret = "{secret}"\n',
+        "utf-8",
+    )
+    where = ["--config", str(tmp_path / "corekit.toml"), "--data-dir", str(tmp_path), "--env", env]
+    refused = CliRunner().invoke(cli, ["payments", "sandbox", "serve", *where])
+    assert refused.exit_code != 0
+    assert said in str(refused.exception)
 
 
 @pytest.mark.parametrize(
