@@ -10,34 +10,31 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 import pytest
 from click.testing import CliRunner
-from sandbox_process import ANSWERS, SECRET, BadLine, process
+from sandbox_process import ANSWERS, SECRET, BadLine, brought, process
 
 from corekit.cli.main import cli
 from corekit.contracts.payments import (
     Method,
     NotAttempted,
     OutcomeUnknown,
-    Provider,
     ProviderCall,
     ProviderSettings,
     TokenMethod,
-    payment_providers,
 )
-from corekit.data import DatabaseSettings
 from corekit.errors import ConfigError
-from corekit.plugin import Plugin
-from corekit.settings import Secret, Settings
-from corekit.testing import FakeClock, make_kit
+from corekit.settings import Secret
+from corekit.testing import FakeClock
 from corekit.testing.payments import ProviderContract, ProviderRig, Trouble, Verb
 from corekit.values import Money
-from corekit_payments import PaymentsPlugin, PaymentsSettings
 from corekit_payments.calling import Line
 from corekit_payments.sandbox import Journal, Sandbox, journal_of, serving
 from corekit_payments.sandbox.bank import Bank
 from corekit_payments.sandbox.counter import PATH
 from corekit_payments.sandbox.serving import SandboxServer
+from corekit_payments.sandbox.starting import secrets_of
 
 LOGIN = ("sandbox", SECRET)
 TOKENS: dict[Trouble, str] = {
@@ -271,28 +268,13 @@ async def test_production_refuses_the_instance_as_it_refuses_every_sandbox(tmp_p
     assert len(await brought(tmp_path, "dev", **fields)) == 1
 
 
-class ElsewherePlugin(Plugin[Settings]):
-    """Makes the rest of a start believe that it is another environment."""
-
-    name = "elsewhere"
-
-    def __init__(self, env: str) -> None:
-        super().__init__()
-        self.env = env
-
-    @asynccontextmanager
-    async def lifespan(self, kit: Any) -> AsyncGenerator[None]:
-        kit.env = self.env
-        yield
-
-
-async def brought(folder: Path, env: str, **fields: Any) -> list[Provider]:
-    """Start a kit with an instance in an environment, and return its adapter."""
-    settings = ProviderSettings(kind="sandbox", name="sandbox", **fields)
-    plugin = PaymentsPlugin(PaymentsSettings(sweep=False, providers={"sandbox": settings}))
-    database = DatabaseSettings(url=f"sqlite:///{folder / 'test.db'}")
-    async with make_kit([ElsewherePlugin(env), plugin], database=database, tmp_path=folder) as kit:
-        return [one for many in await kit.hooks.each(payment_providers, settings) for one in many]
+def test_notices_are_signed_with_the_secret_that_both_ends_know() -> None:
+    """Red when the process, which has no address of its own to ask, signs with the secret in its journal."""
+    process = ProviderSettings(kind="sandbox", key_secret=Secret(SECRET))
+    assert secrets_of(process) == (Secret(SECRET),)
+    assert secrets_of(msgspec.structs.replace(process, base_address="http://127.0.0.1:1")) == (Secret(SECRET),)
+    assert secrets_of(msgspec.structs.replace(process, webhook_secrets=(Secret("other"),))) == (Secret("other"),)
+    assert secrets_of(ProviderSettings(kind="sandbox")) == ()
 
 
 def test_every_answer_of_the_line_is_a_trouble_of_the_suite() -> None:

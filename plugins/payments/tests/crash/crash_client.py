@@ -23,17 +23,17 @@ ACCESS = {
 TOKENS = {DISPUTED: "tok_dispute", APPROVED: "tok_3ds", SLOW: "tok_3ds"}
 AUTOMATIC = (0, DISPUTED, APPROVED, SLOW)
 # By shape: status, refunds, dispute (or it was won), then what was authorised, captured,
-# refunded and released. 0 is taken at once, 1 and 7 in part with a refund, 2 released; of 4 the hold runs out, 6 is
-# never approved by its payer.
+# refunded and released. 0 is taken at once, 1 in part with a refund, 2 released; of 4 and 7 the hold runs out, of 6 the
+# payer never approves.
 ENDS: dict[int, tuple[tuple[str, str, str], tuple[int, int, int, int]]] = {
     0: (("succeeded", "none", "none"), (1000, 1000, 0, 0)),
     1: (("succeeded", "partial", "none"), (1001, 700, 300, 0)),
     2: (("canceled", "none", "none"), (1002, 0, 0, 1002)),
     DISPUTED: (("succeeded", "none", "lost"), (1003, 1003, 0, 0)),
-    EXPIRING: (("canceled", "none", "none"), (1004, 0, 0, 0)),
+    4: (("canceled", "none", "none"), (1004, 0, 0, 0)),
     APPROVED: (("succeeded", "none", "none"), (1005, 1005, 0, 0)),
     SLOW: (("requires_payment_method", "none", "none"), (0, 0, 0, 0)),
-    7: (("succeeded", "partial", "none"), (1007, 700, 300, 0)),
+    7: (("canceled", "none", "none"), (1007, 0, 0, 0)),
 }
 
 
@@ -100,7 +100,7 @@ class Client:
     async def ask(self, number: int, row: PaymentRow) -> bool:
         """Begin what follows; tell whether anything does."""
         id_, shape = typeid("pay", row.id), number % self.fate.setting.shapes
-        if row.status == "requires_capture" and shape != EXPIRING:
+        if row.status == "requires_capture" and shape not in EXPIRING:
             self.fate.at("start")
             async with self.writing(CLARA) as ctx:
                 if shape == 2:

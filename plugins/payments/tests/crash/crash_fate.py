@@ -39,9 +39,10 @@ from corekit_payments.sandbox.counter import Near
 
 REACH = 8  # points that a life passes at most
 FAR = 24  # one that hears: what it takes it is also to work on
-DISPUTED, EXPIRING, APPROVED, SLOW = 3, 4, 5, 6  # what an order may be beside taken, taken in part, and released
+DISPUTED, APPROVED, SLOW = 3, 5, 6  # what an order may be beside taken, taken in part, and released
+EXPIRING = (4, 7)
 SHAPES = 8
-HOLD = timedelta(minutes=20)  # after which what is held of an order of the shape EXPIRING is over
+HOLD = timedelta(minutes=20)  # after which what is held of an order of a shape in EXPIRING is over
 Does = Literal["pay", "sweep", "hear", "reconcile"]
 
 
@@ -116,12 +117,13 @@ class Fate:
 class Time(FakeClock):
     """Stands still at a life's time, or goes on from there by itself."""
 
+    _since: float | None = None
+
     def begin(self, now: datetime, *, goes: bool) -> None:
         self._now, self._since = now, time.monotonic() if goes else None
 
     def now(self) -> datetime:
-        since = getattr(self, "_since", None)
-        return self._now if since is None else self._now + timedelta(seconds=time.monotonic() - since)
+        return self._now if self._since is None else self._now + timedelta(seconds=time.monotonic() - self._since)
 
 
 class Quick(Journal):
@@ -165,7 +167,7 @@ class Flaky(Sandbox):
     def _shown(self, row: dict[str, Any], source: EvidenceSource) -> Evidence:
         """Say of some holds when they are over."""
         shown = super()._shown(row, source)
-        if (row["kind"], row["state"], row["amount"]) != ("authorize", "succeeded", 1000 + EXPIRING):
+        if (row["kind"], row["state"]) != ("authorize", "succeeded") or row["amount"] - 1000 not in EXPIRING:
             return shown
         return msgspec.structs.replace(shown, expires_at=shown.occurred_at + HOLD)
 

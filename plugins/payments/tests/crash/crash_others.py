@@ -18,11 +18,12 @@ _PAGE = 5  # rows after which a run of reconciliation keeps how far it has come
 
 async def hear(kit: Corekit, provider: Flaky, fate: Fate) -> None:
     """Act at the provider, bring everything that it has to tell, twice and in any order, and work on it."""
-    at_the_provider(provider)
+    approve(provider)
     told = Path(fate.setting.folder) / "told"
     after = int(told.read_text() or 0) if told.exists() else 0
     rows = provider.journal.notices(after)
     notices = disturbed(written(provider, rows), 2, fate.life.seed)
+    judge(provider)  # of which the next one brings word
     for notice in notices:
         fate.at("told")
         await kit.get(Inbox).take(kit.caller(), "flaky", *notice)
@@ -32,23 +33,29 @@ async def hear(kit: Corekit, provider: Flaky, fate: Fate) -> None:
     await settle(kit, seconds=120)
 
 
-def at_the_provider(provider: Flaky) -> None:
-    """Be every payer who approves, and the bank that decides every dispute."""
+def approve(provider: Flaky) -> None:
+    """Be every payer who approves."""
     with provider.journal.transaction() as db:
         waiting = [*db.execute("SELECT ref, amount FROM object WHERE state = 'requires_action'")]
-        open_ = [*db.execute("SELECT n, ref FROM object WHERE kind = 'dispute' AND state = 'pending'")]
     for one in waiting:
         if one["amount"] == 1000 + APPROVED:
             provider.bank.decide(one["ref"], approve=True)
+
+
+def judge(provider: Flaky) -> None:
+    """Be the bank that decides every dispute."""
+    with provider.journal.transaction() as db:
+        open_ = [*db.execute("SELECT n, ref FROM object WHERE kind = 'dispute' AND state = 'pending'")]
     for one in open_:
         provider.bank.judge(one["ref"], "won" if one["n"] % 2 else "lost")
 
 
 def written(provider: Flaky, rows: list[Any]) -> list[Signed]:
-    """Sign notices, and one for every dispute, as it is now."""
+    """Sign notices, and one for every dispute as it is now: what it was told before, or a new one."""
     with provider.journal.transaction() as db:
         cases = [*db.execute("SELECT * FROM object WHERE kind = 'dispute'")]
-    return signed([*rows, *cases], Secret(provider.journal.secret()), provider._clock.now(), live=False)
+    told = [{**one, "n": 10 * one["n"] + (one["state"] != "pending")} for one in cases]
+    return signed([*rows, *told], Secret(provider.journal.secret()), provider._clock.now(), live=False)
 
 
 async def reconcile(kit: Corekit, fate: Fate) -> None:

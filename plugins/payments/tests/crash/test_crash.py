@@ -14,7 +14,7 @@ from corekit.data import DatabaseSettings
 
 PAYING = {"start", "claimed", "sending", "sent", "replied", "precommit", "committed"}
 POINTS = PAYING | {"told", "heard", "noticed", "compared", "advanced", "expired"}
-KILLS = {"sqlite": 150, "postgresql": 75}  # `nox -s crash` does many more
+KILLS = {"sqlite": 300, "postgresql": 150}  # `nox -s crash` does many more
 
 
 def wanted(database: DatabaseSettings) -> int:
@@ -35,7 +35,8 @@ def test_whoever_is_killed_nothing_is_paid_twice_or_lost(
     deaths = Counter((tmp_path / "deaths").read_text().split())
     sys.stdout.write(f"{world.kills} kills, {payments} payments, {dict(deaths)}\n")  # `pytest -rP` shows it
     assert payments >= kills // 8
-    assert set(deaths) == POINTS or kills < 300  # few may miss a place
+    assert set(deaths) >= PAYING or kills < 150  # few may miss a place
+    assert set(deaths) == POINTS or kills < 500
 
 
 @pytest.mark.timeout(600)
