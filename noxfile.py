@@ -54,10 +54,10 @@ def tests(session: nox.Session, database: str) -> None:
 
 @nox.session
 def crash(session: nox.Session) -> None:
-    """Kill processes that pay, 1,000 times on SQLite and 500 times on PostgreSQL."""
+    """Kill processes that pay 1,000 times on SQLite and 500 times on PostgreSQL, and PostgreSQL itself 100 times."""
     sync(session)
-    kills = {"COREKIT_CRASH_KILLS": "1000,500"}
-    session.run("pytest", "-rP", "plugins/payments/tests/crash", *session.posargs, env=kills)
+    many = {"COREKIT_CRASH_KILLS": "1000,500", "COREKIT_CRASH_STOPS": "100"}
+    session.run("pytest", "-n", "2", "-rP", "plugins/payments/tests/crash", *session.posargs, env=many)
 
 
 @nox.session

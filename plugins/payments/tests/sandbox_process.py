@@ -5,12 +5,19 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+from corekit.contracts.payments import Provider, ProviderSettings, payment_providers
+from corekit.data import DatabaseSettings
+from corekit.plugin import Plugin
+from corekit.settings import Settings
+from corekit.testing import make_kit
 from corekit.testing.payments import Trouble
+from corekit_payments import PaymentsPlugin, PaymentsSettings
 
 SECRET = "a secret of the sandbox's"
 # What the line answers in the process's place: status, headers, body.
@@ -30,15 +37,16 @@ ANSWERS: dict[Trouble, tuple[int, dict[str, str], bytes]] = {
 
 
 @contextmanager
-def process(folder: Path, *, env: str = "dev", port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def process(folder: Path, *, name: str = "sandbox", port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run `corekit payments sandbox serve` with its journal below a folder; yields its address."""
-    command = [sys.executable, "-m", "corekit", "payments", "sandbox", "serve", "--port", str(port), "--env", env]
-    given = {"COREKIT_PAYMENTS__PROVIDERS": f'{{"sandbox": {{"kind": "sandbox", "key_secret": "{SECRET}"}}}}'}
+    command = [sys.executable, "-m", "corekit", "payments", "sandbox", "serve", "--port", str(port)]
+    command += ["--instance", name]
+    given = {"COREKIT_PAYMENTS__PROVIDERS": f'{{"{name}": {{"kind": "sandbox", "key_secret": "{SECRET}"}}}}'}
     config = folder / "corekit.toml"
     config.write_text('[kit]\nplugins = ["payments"]\n', "utf-8")
     where = ["--config", str(config), "--data-dir", str(folder)]
     with subprocess.Popen(
-        [*command, *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **given}
+        [*command, *where], stdout=subprocess.PIPE, text=True, env={**os.environ, **given}
     ) as started:
         try:
             assert started.stdout is not None
@@ -107,3 +115,27 @@ class _Carrier(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name in the base
         pass
+
+
+class ElsewherePlugin(Plugin[Settings]):
+    """Makes the rest of a start believe that it is another environment."""
+
+    name = "elsewhere"
+
+    def __init__(self, env: str) -> None:
+        super().__init__()
+        self.env = env
+
+    @asynccontextmanager
+    async def lifespan(self, kit: Any) -> AsyncGenerator[None]:
+        kit.env = self.env
+        yield
+
+
+async def brought(folder: Path, env: str, **fields: Any) -> list[Provider]:
+    """Start a kit with an instance in an environment, and return its adapter."""
+    settings = ProviderSettings(kind="sandbox", name="sandbox", **fields)
+    plugin = PaymentsPlugin(PaymentsSettings(sweep=False, providers={"sandbox": settings}))
+    database = DatabaseSettings(url=f"sqlite:///{folder / 'test.db'}")
+    async with make_kit([ElsewherePlugin(env), plugin], database=database, tmp_path=folder) as kit:
+        return [one for many in await kit.hooks.each(payment_providers, settings) for one in many]

@@ -13,26 +13,23 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 import pytest
-from sandbox_process import ANSWERS, SECRET, BadLine, process
+from click.testing import CliRunner
+from sandbox_process import ANSWERS, SECRET, BadLine, brought, process
 
+from corekit.cli.main import cli
 from corekit.contracts.payments import (
     Method,
     NotAttempted,
     OutcomeUnknown,
-    Provider,
     ProviderCall,
     ProviderSettings,
     TokenMethod,
-    payment_providers,
 )
-from corekit.data import DatabaseSettings
 from corekit.errors import ConfigError
-from corekit.plugin import Plugin
-from corekit.settings import Secret, Settings
-from corekit.testing import FakeClock, make_kit
+from corekit.settings import Secret
+from corekit.testing import FakeClock
 from corekit.testing.payments import ProviderContract, ProviderRig, Row, Trouble, Verb
 from corekit.values import Money
-from corekit_payments import PaymentsPlugin, PaymentsSettings
 from corekit_payments.calling import Line
 from corekit_payments.sandbox import Journal, Sandbox, journal_of, serving
 from corekit_payments.sandbox.bank import Bank
@@ -247,12 +244,25 @@ async def test_a_process_that_is_killed_keeps_what_it_did(tmp_path: Path) -> Non
     assert [effect.kind for effect in Journal(journal_of(tmp_path, "sandbox")).effects()] == ["authorize", "capture"]
 
 
-def test_production_has_no_such_process(tmp_path: Path) -> None:
-    with process(tmp_path, env="production") as (url, refused):
-        assert url == ""
-        assert refused.wait(30) != 0
-        assert refused.stderr is not None
-        assert "the sandbox moves no money" in refused.stderr.read()
+@pytest.mark.parametrize(
+    ("env", "secret", "said"),
+    [
+        ("production", SECRET, "the sandbox moves no money"),
+        ("dev", "short", "key_secret has at least 16 characters"),
+        ("dev", "", "key_secret has at least 16 characters"),
+    ],
+)
+def test_there_is_no_process_in_production_nor_without_a_secret(
+    tmp_path: Path, env: str, secret: str, said: str
+) -> None:
+    (tmp_path / "corekit.toml").write_text(
+        f'[kit]\nplugins = ["payments"]\n[payments.providers.sandbox]\nkind = "sandbox"\nkey_secret = "{secret}"\n',
+        "utf-8",
+    )
+    where = ["--config", str(tmp_path / "corekit.toml"), "--data-dir", str(tmp_path), "--env", env]
+    refused = CliRunner().invoke(cli, ["payments", "sandbox", "serve", *where])
+    assert refused.exit_code != 0
+    assert said in str(refused.exception)
 
 
 @pytest.mark.parametrize(
@@ -278,28 +288,13 @@ async def test_production_refuses_the_instance_as_it_refuses_every_sandbox(tmp_p
     assert len(await brought(tmp_path, "dev", **fields)) == 1
 
 
-class ElsewherePlugin(Plugin[Settings]):
-    """Makes the rest of a start believe that it is another environment."""
-
-    name = "elsewhere"
-
-    def __init__(self, env: str) -> None:
-        super().__init__()
-        self.env = env
-
-    @asynccontextmanager
-    async def lifespan(self, kit: Any) -> AsyncGenerator[None]:
-        kit.env = self.env
-        yield
-
-
-async def brought(folder: Path, env: str, **fields: Any) -> list[Provider]:
-    """Start a kit with an instance in an environment, and return its adapter."""
-    settings = ProviderSettings(kind="sandbox", name="sandbox", **fields)
-    plugin = PaymentsPlugin(PaymentsSettings(sweep=False, providers={"sandbox": settings}))
-    database = DatabaseSettings(url=f"sqlite:///{folder / 'test.db'}")
-    async with make_kit([ElsewherePlugin(env), plugin], database=database, tmp_path=folder) as kit:
-        return [one for many in await kit.hooks.each(payment_providers, settings) for one in many]
+def test_notices_are_signed_with_the_secret_that_both_ends_know() -> None:
+    """Red when the process, which has no address of its own to ask, signs with the secret in its journal."""
+    process = ProviderSettings(kind="sandbox", key_secret=Secret(SECRET))
+    assert secrets_of(process) == (Secret(SECRET),)
+    assert secrets_of(msgspec.structs.replace(process, base_address="http://127.0.0.1:1")) == (Secret(SECRET),)
+    assert secrets_of(msgspec.structs.replace(process, webhook_secrets=(Secret("other"),))) == (Secret("other"),)
+    assert secrets_of(ProviderSettings(kind="sandbox")) == ()
 
 
 def test_every_answer_of_the_line_is_a_trouble_of_the_suite() -> None:

@@ -46,6 +46,6 @@ def login_of(settings: ProviderSettings) -> tuple[str, str]:
 def secrets_of(settings: ProviderSettings) -> Sequence[Secret]:
     """Return what its notices are signed with: the secret that it shares with its process where nothing else is named.
 
-    None of them means the secret that is kept in its journal.
+    None of them means the one that is kept in its journal.
     """
     return settings.webhook_secrets or ((settings.key_secret,) if settings.key_secret.reveal() else ())
