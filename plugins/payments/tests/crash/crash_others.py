@@ -1,9 +1,11 @@
 """Who else has a hand in payments: payers and a bank who act at the provider, who brings its notices, who compares."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 from crash_fate import APPROVED, Fate, Flaky  # beside this file
+from sqlalchemy import text
 
 from corekit.kit import Corekit
 from corekit.settings import Secret
@@ -30,7 +32,13 @@ async def hear(kit: Corekit, provider: Flaky, fate: Fate) -> None:
         fate.at("heard")
     if rows:
         told.write_text(str(rows[-1]["n"]))
-    await settle(kit, seconds=120)
+    try:
+        await settle(kit, seconds=60)
+    except TimeoutError:
+        async with kit.caller().system("payments").begin(readonly=True) as ctx:
+            left = await ctx.session.execute(text("SELECT * FROM corekit_job"))
+            sys.stderr.write(f"{ctx.now()} {[dict(row._mapping) for row in left]}\n")
+        raise
 
 
 def approve(provider: Flaky) -> None:
