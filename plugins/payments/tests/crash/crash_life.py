@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from generous import GENEROUS  # in the folder above
 
 from corekit.contracts.payments import OutcomeUnknown, Payments, ProviderSettings
 from corekit.data.engines import Database
+from corekit.jobs import make_engine
 from corekit.kit import Corekit
 from corekit.settings import Config
 from corekit_payments import PaymentsPlugin, PaymentsSettings, holding
@@ -71,6 +73,7 @@ class Body:
         self.payments._settings = msgspec.structs.replace(self.payments.settings, sweep=life.does == "sweep")
         self.kit.settings = msgspec.structs.replace(self.kit.settings, migrate=migrate)
         self.kit.jobs = msgspec.structs.replace(self.kit.jobs, worker=life.does == "hear")
+        self.kit.job_engine = make_engine(self.kit.handlers, self.kit.jobs)  # each process is an owner of its own
         async with self.kit:
             if life.does == "hear":
                 await hear(self.kit, self.provider, self.fate)
@@ -141,6 +144,9 @@ def born(body: Body, life: Life) -> int:
             break_in(body.fate)
         asyncio.run(body.live(life))
         code = 0
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         sys.stderr.flush()
         os._exit(code)

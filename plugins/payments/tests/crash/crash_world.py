@@ -98,7 +98,8 @@ class World:
             self.now += timedelta(minutes=5)  # a run's lease
             if self.kills == before:
                 self.now += timedelta(hours=21)  # they are compared once a day
-        for does in ("sweep", "reconcile", "hear", "sweep"):  # what has waited for its payer for too long is over
+        # What has waited for its payer for too long is over.
+        for does in ("sweep", "reconcile", "hear", "sweep", "hear"):
             self.now += timedelta(days=1)
             self.round(does, mortal=False)
 
