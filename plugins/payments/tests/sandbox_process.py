@@ -56,9 +56,9 @@ def process(folder: Path, *, name: str = "sandbox", port: int = 0) -> Iterator[t
 
 
 class BadLine(ThreadingHTTPServer):
-    """Carries calls to a process, unless there is `trouble`."""
+    """Carries calls to a process, unless there is `trouble`; closed, it carries none any more."""
 
-    daemon_threads = True
+    daemon_threads = False
 
     def __init__(self, to: str) -> None:
         self.to = to.removeprefix("http://")

@@ -212,7 +212,7 @@ def test_too_many_at_once_are_told_to_wait(tmp_path: Path, monkeypatch: pytest.M
 
 async def test_many_at_once_are_answered(running: Running) -> None:
     """Red when who comes while others are let in is left without an answer."""
-    async with httpx.AsyncClient(base_url=running[0], auth=LOGIN, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=running[0], auth=LOGIN, timeout=60, trust_env=False) as client:
         answers = await asyncio.gather(*(client.post(PATH, content=b"{}") for _ in range(serving.AT_ONCE - 4)))
     assert {answer.status_code for answer in answers} == {serving.INVALID}
 

@@ -1,5 +1,6 @@
 """The one place where an operation changes, whoever brings the evidence: request, webhook, sweeper or operator."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 from uuid import UUID
@@ -155,32 +156,48 @@ async def _tell(books: Books, before: Change, taken: OperationRow | None) -> Non
         changes.append(Change(taken, before.via, "created", books.payment.status))
     for change in changes:
         one = change.operation
-        if one.state == "succeeded" != change.state and one.of is not None:
-            await _returned(books, one, one.of, change.via)
-        elif one.kind == "refund" and one.of is not None and one.state in LATE and change.state not in LATE:
-            await open_unreturned(books, one)
+        if one.of is not None and one.state in FINAL and one.state != change.state:
+            await _follow_surplus(books, one, one.of, change.via)
         elif one.surplus and one.state == "succeeded" != change.state:
             await open_item(books, one, "surplus", one.provider_ref, books.money(one), "succeeded")
         await tell(books, change)
 
 
-async def _returned(books: Books, op: OperationRow, surplus: UUID, via: Via) -> None:
-    """Follow a surplus that is gone: its items are closed; where another refund had taken its place, that is ended.
+async def _follow_surplus(books: Books, op: OperationRow, surplus: UUID, via: Via) -> None:
+    """See that no more of a surplus goes back than there was, and that a person knows where it is more, or less.
 
-    What may have been sent is not ours to end: then more has gone back than there was, and a person has to know.
+    An operation of it has just ended. What was certainly not sent is ended where another has taken its place; what may
+    have been sent is not ours to end: what makes it too much is `superseded` until the other comes to nothing.
     """
-    if op.superseded:
-        others = [one for one in books.operations if one.of == surplus and one.kind == "refund" and one is not op]
-        for one in others:
-            free = one.lease_until is None or one.lease_until <= books.ctx.now()
-            if free and (one.state == "created" or (one.state == "sending" and one.sends == one.unsent)):
+    taken, of_it = books.operation(surplus), [one for one in books.operations if one.of == surplus]
+    if op.state == "succeeded":
+        for one in reversed(of_it):
+            if _left_of(taken, of_it) < 0 and one is not op and _is_unsent(books, one):
                 ended = Evidence(source="local", state="canceled", occurred_at=books.ctx.now())
                 await apply_to(books, one, ended, via=via)
-        op.superseded = any(one.state not in LATE for one in others)
-    if op.superseded:
+    marked = [one for one in of_it if one.superseded]
+    if _left_of(taken, of_it) >= 0:
+        for one in marked:
+            one.superseded = False
+            await close_item(books, one, "returned_twice", "the other one came to nothing")
+    elif op.state == "succeeded" and not marked:
+        op.superseded = True
         await open_item(books, op, "returned_twice", op.provider_ref, books.money(op), "succeeded")
-    else:
+    if sum(one.amount for one in of_it if one.state == "succeeded") >= taken.amount:
         await close_returned(books, surplus)
+    elif op.state in LATE and _left_of(taken, of_it) > 0:
+        await open_unreturned(books, op)
+
+
+def _left_of(taken: OperationRow, of_it: Sequence[OperationRow]) -> int:
+    """Say how much of a surplus neither went back nor is on its way; below zero, how much too much."""
+    return taken.amount - sum(one.amount for one in of_it if one.state not in LATE)
+
+
+def _is_unsent(books: Books, one: OperationRow) -> bool:
+    if one.kind != "refund" or (one.lease_until is not None and one.lease_until > books.ctx.now()):
+        return False
+    return one.state == "created" or (one.state == "sending" and one.sends == one.unsent)
 
 
 def _verdict(op: OperationRow, evidence: Evidence) -> Outcome:

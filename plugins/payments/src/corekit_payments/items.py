@@ -13,7 +13,6 @@ from corekit.values import Money, typeid, uuid7
 from corekit.watch import get_logger
 from corekit_payments.books import Books
 from corekit_payments.models import OperationRow, ReconciliationItemRow
-from corekit_payments.transitions import LATE
 
 
 async def open_item(
@@ -60,24 +59,19 @@ async def close_item(books: Books, operation: OperationRow, kind: str, reason: s
 
 async def close_returned(books: Books, surplus: UUID) -> None:
     """Resolve a surplus of which all has gone back where it came from, with the attempt that brought it."""
-    of_it = [one for one in books.operations if one.of == surplus and one.state == "succeeded"]
-    if sum(one.amount for one in of_it) < books.operation(surplus).amount:
-        return
     for one in _brought(books, surplus):
         await close_item(books, one, "surplus", "it has gone back")
 
 
-async def open_unreturned(books: Books, refund: OperationRow) -> None:
-    """Tell of a surplus whose refund came to nothing, unless somebody has an open item of it."""
-    taken = next(one for one in books.operations if one.id == refund.of)
-    gone = sum(one.amount for one in books.operations if one.of == taken.id and one.state not in LATE)
-    if gone >= taken.amount:
-        return
+async def open_unreturned(books: Books, operation: OperationRow) -> None:
+    """Tell of a surplus whose refund or dispute came to nothing, unless somebody has an open item of it."""
+    taken = next(one for one in books.operations if one.id == operation.of)
     for one in _brought(books, taken.id):
         standing = _of(one, "surplus").where(ReconciliationItemRow.state != "resolved")
         if await books.ctx.session.scalar(standing.limit(1)) is not None:
             return
-    await open_item(books, taken, "surplus", typeid("pop", refund.id), books.money(refund), refund.state)
+    ref = typeid("pop", operation.id)
+    await open_item(books, taken, "surplus", ref, books.money(operation), operation.state)
 
 
 def _brought(books: Books, surplus: UUID) -> list[OperationRow]:

@@ -19,7 +19,7 @@ from corekit_payments.ledger import post
 from corekit_payments.models import OperationRow
 from corekit_payments.providers import Providers
 from corekit_payments.telling import Via, common, record
-from corekit_payments.transitions import LATE, OPEN
+from corekit_payments.transitions import OPEN
 
 
 async def begin_capture(
@@ -80,8 +80,6 @@ async def begin_surplus_refund(books: Books, surplus: OperationRow, reason: str)
     left = max(0, surplus.amount - sum(one.amount for one in of_it if one.state not in {"failed", "canceled"}))
     draft = await _drafted(books, _within(books, None, left), reason, surplus=True)
     given = _within(books, draft.amount, left)
-    for one in of_it:
-        one.superseded = one.superseded or (one.kind == "refund" and one.state in LATE)  # this one has its room
     made = books.begin(
         "refund", surplus.attempt_id, surplus.provider, given, surplus=True, initiator=surplus.initiator,
         reason=draft.reason,

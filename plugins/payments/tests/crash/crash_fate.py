@@ -79,6 +79,9 @@ class Life(msgspec.Struct, frozen=True):
     stops: str = ""
 
 
+PATIENCE = 180  # seconds after which a life that hangs ends with 14, and says where
+
+
 class Fate:
     """Counts the points that a life passes, and ends it at its own."""
 
@@ -98,7 +101,9 @@ class Fate:
         if self._stops and (point == self._stops or (self._stops == "any" and self._left == 0)):
             self._stops = ""  # it stops once
             self.note("stops", point)
+            signal.alarm(0)  # who sleeps does not hang
             os.kill(os.getpid(), signal.SIGSTOP)
+            signal.alarm(PATIENCE)
         if self.life.mortal and self._left <= 0:
             self.note("deaths", point)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 import msgspec
 from crash_client import ACCESS, Client  # beside this file
-from crash_fate import SHAPES, Fate, Flaky, FlakyPlugin, Life, Setting, Time, tell_where
+from crash_fate import PATIENCE, SHAPES, Fate, Flaky, FlakyPlugin, Life, Setting, Time, tell_where
 from crash_others import break_in as break_in_others
 from crash_others import hear, reconcile
 from generous import GENEROUS  # in the folder above
@@ -137,7 +137,7 @@ def born(body: Body, life: Life) -> int:
     """Fork a life; return its process."""
     if (pid := os.fork()) != 0:
         return pid
-    signal.alarm(180)  # a life that hangs ends with 14, and says where
+    signal.alarm(PATIENCE)
     code = 1
     try:
         if life.mortal or life.stops:
@@ -164,6 +164,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is said goes to the log
     body: Body | None = None
+    asleep: set[int] = set()
     for line in sys.stdin:
         work = msgspec.json.decode(line, type=Work)
         if body is None or body.fate.setting != work.setting:
@@ -175,8 +176,12 @@ def serve() -> None:
             pids = [*work.go_on, *(born(body, life) for life in work.lives)]
         for pid in work.go_on:
             os.kill(pid, signal.SIGCONT)
-        answers.write(f"{msgspec.json.encode([ended(pid) for pid in pids]).decode()}\n")
+        ends = [ended(pid) for pid in pids]
+        asleep = (asleep - {one.pid for one in ends}) | {one.pid for one in ends if one.code == -signal.SIGSTOP}
+        answers.write(f"{msgspec.json.encode(ends).decode()}\n")
         answers.flush()
+    for pid in asleep:  # a test has failed before it woke them
+        os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

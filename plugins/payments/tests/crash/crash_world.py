@@ -49,6 +49,7 @@ class World:
         self.shapes = setting.get("shapes", 3)
         self.whole = self.shapes == SHAPES
         self.journal = Journal(journal_of(folder, "flaky"))
+        server.forget()
         server.send(setting=self.setting, first=True, lives=[self.life("pay", mortal=False, orders=self.shapes)])
         server.heard()
         self.before = set(self.effects())

@@ -22,6 +22,7 @@ def test_a_provider_that_dies_with_its_answer_costs_no_payment(
     """Each death of the provider's finds lives at work; until it is back they are refused, or lose what it said."""
     port = free_port()
     with process(tmp_path, name="flaky", port=port) as (url, _):
+        assert url.startswith("http://"), "it did not start"
         world = World(fork_server, DatabaseSettings(url=sqlite_url), tmp_path, sandbox=url)
         paying(world)
     for _ in range(DEATHS - 1):

@@ -42,9 +42,9 @@ def installed(folder: Path) -> Path:
 def _failure(command: list[str]) -> str:
     """Run a command; return why it failed, and nothing where it did not."""
     try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=90, text=True)
+        done = subprocess.run(command, capture_output=True, check=False, timeout=50, text=True)
     except subprocess.TimeoutExpired:
-        return "it takes longer than 90 seconds"
+        return "it takes longer than 50 seconds"
     return "" if not done.returncode else (done.stderr.strip().splitlines() or ["no word of uv's"])[-1].strip()
 
 

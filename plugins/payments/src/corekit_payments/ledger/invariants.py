@@ -68,9 +68,9 @@ INVARIANTS: Mapping[str, Select[Any]] = {
     "currencies": select(_POSTING.tx)
     .join(LedgerAccountRow, or_(LedgerAccountRow.id == _POSTING.debit, LedgerAccountRow.id == _POSTING.credit))
     .where(LedgerAccountRow.currency != _POSTING.currency),
-    "surplus": select(_SURPLUS.id)  # more given back than had come; what came back late has an item of its own
+    "surplus": select(_SURPLUS.id)  # more given back than had come; what made it too much has an item of its own
     .join(_OP, _OP.of == _SURPLUS.id)
-    .where(_OP.state.not_in(["failed", "canceled"]), _OP.superseded.is_(False))
+    .where(_OP.kind == "refund", _OP.state.not_in(["failed", "canceled"]), _OP.superseded.is_(False))
     .group_by(_SURPLUS.id, _SURPLUS.amount)
     .having(func.sum(_OP.amount) > _SURPLUS.amount),
 }

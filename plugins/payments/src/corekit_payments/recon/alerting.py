@@ -1,5 +1,6 @@
 """What somebody should hear of again while it lasts: one line in the log for each, every hour, until it is over."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from sqlalchemy import case, exists, func, select
@@ -22,7 +23,7 @@ _DECLINED_MORE, _DECLINED_LEAST = 3, 10  # times the mean of a day; and attempts
 _OP, _ITEM, _RUN = OperationRow, ReconciliationItemRow, ReconciliationRunRow
 
 
-async def warn_of_open(ctx: Context) -> None:
+async def warn_of_open(ctx: Context, instances: Collection[str]) -> None:
     """Tell of amounts that differ, of money and outcomes that nobody knows, and of holds that are about to end."""
     log = get_logger("corekit.payments")
     old = (_ITEM.state == "open") & _ITEM.kind.in_(_URGENT) & (_ITEM.created_at <= ctx.now() - _OPEN_TOO_LONG)
@@ -32,7 +33,8 @@ async def warn_of_open(ctx: Context) -> None:
     overdue = (_RUN.ended_at <= ctx.now() - _RUN_TOO_OLD) | (
         _RUN.ended_at.is_(None) & (_RUN.since <= ctx.now() - _FIRST_TOO_OLD)
     )
-    for stream, provider in await ctx.session.execute(select(_RUN.stream, _RUN.provider).where(overdue)):
+    late = select(_RUN.stream, _RUN.provider).where(overdue, _RUN.provider.in_(instances))
+    for stream, provider in await ctx.session.execute(late):
         log.error("payments_reconcile_overdue", reason=f"{stream} of {provider}")
     lost = (_OP.state == "unknown") & (_OP.created_at <= ctx.now() - _UNKNOWN_TOO_LONG)
     soon = (_OP.kind == "authorize") & (_OP.state == "succeeded") & PaymentRow.status.in_(HELD)

@@ -96,7 +96,8 @@ class ReconciliationJobs:
     @schedule("37 * * * *", tag="payments.recon_alerts", purpose=PURPOSE)
     async def recon_alerts(self, ctx: Context) -> None:
         """Say in the log what is still open, and which instances refuse more than usual."""
-        await warn_of_open(ctx)
+        instances = [] if self.reconciliation is None else [one.name for one in self.reconciliation.providers.every()]
+        await warn_of_open(ctx, instances)
         await warn_of_declines(ctx)
 
     @schedule("41 * * * *", tag="payments.settle", network=True, purpose=PURPOSE, timeout=3600)

@@ -47,8 +47,8 @@ async def pay_out(ctx: Context, provider: str, source: str, row: SettlementRow, 
 async def pay_out_unknown(ctx: Context, provider: str, source: str, row: SettlementRow) -> str:
     """Book what nobody here has asked for: money apart, as a notice of it would be, and the provider's own fees."""
     if row.kind == "fee":
-        await post_settlement(ctx, provider, source, None, row.amount)
         await post_fee(ctx, provider, source, None, "fees", Money(-row.amount.minor, row.amount.currency), None)
+        await post_settlement(ctx, provider, source, None, row.amount)  # accounts are made in this order everywhere
         return "settled"
     their_ref, moved = row.provider_ref or row.id, row.amount if row.amount.minor > 0 else None
     shown = Evidence(
