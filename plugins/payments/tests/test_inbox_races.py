@@ -102,7 +102,7 @@ async def test_what_else_is_on_its_way_is_looked_at(
         await take(self, call)
         raise OutcomeUnknown("lost")
 
-    with monkeypatch.context() as patched:
+    with monkeypatch.context() as patched, counter.impatient():
         patched.setattr(Sandbox, "_take", lost)
         await counter.post(f"/{held['id']}/capture", {}, "clara")
     clock.move(1)

@@ -81,7 +81,8 @@ async def test_what_the_payer_did_is_fetched_and_not_believed(account: Account) 
 async def test_it_comes_before_the_reply(account: Account) -> None:
     """The reply is lost: the intent has our reference, so that the operation is found before it has its name."""
     account.stand_in.fail("drop_after")
-    lost = await account.pay()
+    with account.counter.impatient():
+        lost = await account.pay()
     assert lost["status"] == "processing"
     assert await account.hear("payment_intent.succeeded", account.intent()) == ["applied"]
     assert (await account.shown(lost["id"]))["status"] == "succeeded"
@@ -91,7 +92,8 @@ async def test_it_comes_before_the_reply(account: Account) -> None:
 async def test_a_refusal_of_what_has_no_name_yet_is_left_to_the_driver(account: Account) -> None:
     account.stand_in.declines["pm_no"] = {"type": "card_error", "code": "card_declined", "decline_code": "generic"}
     account.stand_in.fail("drop_after")
-    lost = await account.pay("pm_no")
+    with account.counter.impatient():
+        lost = await account.pay("pm_no")
     account.counter.kit.clock.move(1)
     assert await account.hear("payment_intent.payment_failed", account.intent()) == ["applied"]
     assert (await account.shown(lost["id"]))["status"] == "processing"
@@ -122,7 +124,8 @@ async def test_a_release_is_left_to_the_driver(account: Account) -> None:
     """Red when the canceled intent is taken for a canceled release: the hold would count as still there."""
     held = await account.pay(capture_method="manual")
     account.stand_in.fail("drop_after")
-    await account.counter.post(f"/{held['id']}/cancel", {"reason": "sold out"}, "clara")
+    with account.counter.impatient():
+        await account.counter.post(f"/{held['id']}/cancel", {"reason": "sold out"}, "clara")
     assert account.intent()["status"] == "canceled"
     account.counter.kit.clock.move(1)
     assert await account.hear("payment_intent.canceled", account.intent()) == ["applied"]
