@@ -5,16 +5,16 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from elsewhere import ElsewherePlugin  # in the payments tests
+
 from corekit.contracts.payments import Provider, ProviderSettings, payment_providers
 from corekit.data import DatabaseSettings
-from corekit.plugin import Plugin
-from corekit.settings import Settings
 from corekit.testing import make_kit
 from corekit.testing.payments import Trouble
 from corekit_payments import PaymentsPlugin, PaymentsSettings
@@ -115,21 +115,6 @@ class _Carrier(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name in the base
         pass
-
-
-class ElsewherePlugin(Plugin[Settings]):
-    """Makes the rest of a start believe that it is another environment."""
-
-    name = "elsewhere"
-
-    def __init__(self, env: str) -> None:
-        super().__init__()
-        self.env = env
-
-    @asynccontextmanager
-    async def lifespan(self, kit: Any) -> AsyncGenerator[None]:
-        kit.env = self.env
-        yield
 
 
 async def brought(folder: Path, env: str, **fields: Any) -> list[Provider]:

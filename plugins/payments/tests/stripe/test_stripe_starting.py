@@ -3,19 +3,17 @@
 import json
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import stripe
+from elsewhere import ElsewherePlugin  # in the payments tests
 
 from corekit.context import Actor
 from corekit.contracts.payments import Payments, ProviderSettings
 from corekit.errors import ConfigError
-from corekit.plugin import Plugin
-from corekit.settings import Config, Secret, Settings
+from corekit.settings import Config, Secret
 from corekit.testing import make_kit
 from corekit_payments import PaymentsPlugin, PaymentsSettings
 from corekit_payments.live import demand_live_on_purpose
@@ -26,21 +24,6 @@ TEST_KEY = Secret("sk_test_" + "0" * 24)
 
 def live(kind: str) -> str:
     return f"{kind}_live_" + "0" * 24
-
-
-class ElsewherePlugin(Plugin[Settings]):
-    """Makes the rest of a start believe that it is another environment."""
-
-    name = "elsewhere"
-
-    def __init__(self, env: str) -> None:
-        super().__init__()
-        self.env = env
-
-    @asynccontextmanager
-    async def lifespan(self, kit: Any) -> AsyncGenerator[None]:
-        kit.env = self.env
-        yield
 
 
 async def started(folder: Path, env: str = "dev", **settings: Any) -> list[str]:
