@@ -79,6 +79,9 @@ class BadLine(ThreadingHTTPServer):
             self.cut()
             thread.join()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of who did not wait for an answer that never comes."""
+
     def cut(self) -> None:
         """Let nobody in any more."""
         self.shutdown()

@@ -131,7 +131,7 @@ async def ended(calling: Any) -> object:
     return None if said is None else (said.state, said.source, said.captured, said.reference)
 
 
-async def test_disputes_lists_and_notices_come_over_the_line(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_disputes_lists_and_notices_come_over_the_line(running: Running) -> None:
     far = Sandbox("sandbox", Line(running[0], LOGIN), FakeClock(), secrets=(Secret(SECRET),))
     paid = [(await far.create(a_call())).provider_ref or "" for _ in range(3)]
     case = await far.dispute(paid[0])
@@ -140,7 +140,6 @@ async def test_disputes_lists_and_notices_come_over_the_line(running: Running, m
     told = await far.last_notice(paid[1])
     assert told is not None
     assert [one.provider_ref for one in far.verify(*told)] == [paid[1]]
-    monkeypatch.setattr("corekit_payments.sandbox.counter.PAGE", 2)  # the process has pages of its own
     listed = [one.provider_ref async for one in far.list_since("")]
     assert set(paid) <= set(listed)
     assert len(listed) == len(set(listed))
@@ -153,7 +152,7 @@ async def test_a_list_of_many_pages_ends(tmp_path: Path, monkeypatch: pytest.Mon
     near = Sandbox("sandbox", Journal(tmp_path / "near.db"), FakeClock())
     paid = [(await near.create(a_call())).provider_ref for _ in range(5)]
     for size in (1, 2, 5, 6):
-        monkeypatch.setattr("corekit_payments.sandbox.counter.PAGE", size)
+        monkeypatch.setattr("corekit_payments.sandbox.bank.PAGE", size)
         assert [one.provider_ref async for one in near.list_since("")] == paid
 
 
@@ -215,14 +214,6 @@ async def test_many_at_once_are_answered(running: Running) -> None:
     async with httpx.AsyncClient(base_url=running[0], auth=LOGIN, timeout=60, trust_env=False) as client:
         answers = await asyncio.gather(*(client.post(PATH, content=b"{}") for _ in range(serving.AT_ONCE - 4)))
     assert {answer.status_code for answer in answers} == {serving.INVALID}
-
-
-def test_a_server_and_its_process_sign_with_the_same_secret() -> None:
-    """Red when a process whose configuration has no address signs with what only its journal knows."""
-    secret = ProviderSettings(kind="sandbox", key_secret=Secret(SECRET))
-    there = msgspec.structs.replace(secret, base_address="http://127.0.0.1:1")
-    assert [one.reveal() for one in secrets_of(secret)] == [one.reveal() for one in secrets_of(there)] == [SECRET]
-    assert secrets_of(ProviderSettings(kind="sandbox")) == ()
 
 
 async def test_a_process_that_is_killed_keeps_what_it_did(tmp_path: Path) -> None:

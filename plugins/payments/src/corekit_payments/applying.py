@@ -186,7 +186,7 @@ async def _follow_surplus(books: Books, op: OperationRow, surplus: UUID, via: Vi
     if sum(one.amount for one in of_it if one.state == "succeeded") >= taken.amount:
         await close_returned(books, surplus)
     elif op.state in LATE and _left_of(taken, of_it) > 0:
-        await open_unreturned(books, op)
+        await open_unreturned(books, taken, op)
 
 
 def _left_of(taken: OperationRow, of_it: Sequence[OperationRow]) -> int:

@@ -63,9 +63,8 @@ async def close_returned(books: Books, surplus: UUID) -> None:
         await close_item(books, one, "surplus", "it has gone back")
 
 
-async def open_unreturned(books: Books, operation: OperationRow) -> None:
-    """Tell of a surplus whose refund or dispute came to nothing, unless somebody has an open item of it."""
-    taken = next(one for one in books.operations if one.id == operation.of)
+async def open_unreturned(books: Books, taken: OperationRow, operation: OperationRow) -> None:
+    """Tell of a surplus, `taken`, whose refund or dispute came to nothing, unless somebody has an open item of it."""
     for one in _brought(books, taken.id):
         standing = _of(one, "surplus").where(ReconciliationItemRow.state != "resolved")
         if await books.ctx.session.scalar(standing.limit(1)) is not None:

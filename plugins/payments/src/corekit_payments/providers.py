@@ -97,5 +97,5 @@ class Providers:
 
     def _offered(self, ctx: Context) -> dict[str, Provider]:
         """Leave out the instances whose kind takes no new attempts."""
-        kinds = {kind: takes_attempts(ctx, kind) for kind in self._kinds.values()}
-        return {name: one for name, one in self._instances.items() if kinds.get(self._kinds.get(name, ""), True)}
+        off = {name for name, kind in self._kinds.items() if not takes_attempts(ctx, kind)}
+        return {name: one for name, one in self._instances.items() if name not in off}

@@ -11,7 +11,6 @@ from corekit.contracts.payments import Method, NewPayment, OperationKind, Paymen
 from corekit.guard.idempotency import Idempotency, IdempotencyKey
 from corekit.values import Money, parse_id, typeid
 from corekit_payments import reading
-from corekit_payments.books import Books
 from corekit_payments.errors import PaymentDeclined, ProviderUnavailable
 from corekit_payments.models import PURPOSE, OperationRow
 from corekit_payments.service import PaymentsService
@@ -105,9 +104,9 @@ class Requests:
 
         payment_id, operation = await self._drive(caller, (await _claim(caller, key, make)).resource)
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
-            books = Books(ctx, *await reading.see(ctx, payment_id))
-            row = books.operation(operation)
-            return Taken(await reading.refund(ctx, row, books.payment.currency), done=_done(row, ctx.now()))
+            paid, operations = await reading.see(ctx, payment_id)
+            row = next(one for one in operations if one.id == operation)
+            return Taken(await reading.refund(ctx, row, paid.currency), done=_done(row, ctx.now()))
 
     async def review(
         self, caller: Caller, key: IdempotencyKey, payment: str, verdict: Verdict, reason: str
@@ -144,8 +143,9 @@ class Requests:
             return await self._unless_blocked(caller, shown) if tries else shown
         payment, operation = await self._drive(caller, made.resource)
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
-            books = Books(ctx, *await reading.see(ctx, payment))
-            row, paid = books.operation(operation), await reading.shown(ctx, books.payment, books.operations)
+            seen, operations = await reading.see(ctx, payment)
+            row = next(one for one in operations if one.id == operation)
+            paid = await reading.shown(ctx, seen, operations)
             if row.state == "failed":
                 raise PaymentDeclined(reason=row.error_class, payment=paid.id, payment_status=paid.status)
             return Taken(paid, done=_done(row, ctx.now()))

@@ -21,7 +21,7 @@ def upgrade() -> None:
         "payments_recon_run",
         *(sa.Column(name, sa.Text(), nullable=False) for name in ("stream", "provider", "state", "cursor")),
         *(sa.Column(name, Instant(), nullable=False) for name in ("since", "began_at")),
-        *(sa.Column(name, Instant()) for name in ("lease_until", "next_at", "ended_at", "covered_since")),
+        *(sa.Column(name, Instant()) for name in ("lease_until", "next_at", "ended_at")),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("lock_token", "failures")),
         sa.Column("counts", Json(), nullable=False),
         sa.Column("failure", sa.Text()),

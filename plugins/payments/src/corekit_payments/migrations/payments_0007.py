@@ -1,6 +1,9 @@
-"""An index of payments by time: lists of everybody's, the newest first, and how many of the last hour were refused."""
+"""Since when runs have left out nothing, and an index of payments by time."""
 
+import sqlalchemy as sa
 from alembic import op
+
+from corekit.data import Instant
 
 revision = "payments_0007"
 down_revision = "payments_0006"
@@ -10,7 +13,8 @@ phase = "expand"
 
 
 def upgrade() -> None:
-    """Add it."""
+    """Add both."""
+    op.add_column("payments_recon_run", sa.Column("covered_since", Instant()))
     with op.get_context().autocommit_block():
         op.create_index(
             "ix_payments_payment_created_at", "payments_payment", ["created_at", "id"], postgresql_concurrently=True
@@ -18,5 +22,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Take both away."""
     op.drop_index("ix_payments_payment_created_at", "payments_payment")
+    with op.batch_alter_table("payments_recon_run") as batch:
+        batch.drop_column("covered_since")

@@ -17,7 +17,7 @@ from corekit_payments.ledger.settlements import named_by_report
 from corekit_payments.models import OperationRow, ReconciliationItemRow
 from corekit_payments.recon.asking import PAGE, Task
 
-KIND = "never_settled"
+NEVER_SETTLED = "never_settled"
 _DIFFERS = ("amount", "currency", "state")  # of a capture, as long as somebody is at it
 _UNCLEAR = "settlement_unclear"  # of the hold that its line names
 _LOOK_BACK = timedelta(days=31)  # as long as runs may have been missing
@@ -89,7 +89,7 @@ async def _told(ctx: Context, provider: str, page: list[_Taken]) -> set[UUID]:
     )
     attempts = {typeid("pop", id_): attempt for id_, attempt in await ctx.session.execute(held)}
     captures = {typeid("pop", one.operation): one.operation for one in page}
-    about = or_(_ITEM.kind == KIND, (_ITEM.state != "resolved") & _ITEM.kind.in_((*_DIFFERS, _UNCLEAR)))
+    about = or_(_ITEM.kind == NEVER_SETTLED, (_ITEM.state != "resolved") & _ITEM.kind.in_((*_DIFFERS, _UNCLEAR)))
     asked = select(_ITEM.kind, _ITEM.our_ref).where(
         _ITEM.provider == provider, _ITEM.our_ref.in_([*captures, *attempts]), about
     )
@@ -106,4 +106,4 @@ async def _open(task: Task, taken: _Taken) -> bool:
         op = books.operation(taken.operation)
         if await ctx.session.scalar(select(_OP.id).where(_OP.id == op.id, _named(op.provider))) is not None:
             return False  # another runner has read its line since
-        return await open_item(books, op, KIND, op.provider_ref, None, None)
+        return await open_item(books, op, NEVER_SETTLED, op.provider_ref, None, None)

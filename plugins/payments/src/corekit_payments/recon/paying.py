@@ -11,6 +11,7 @@ from corekit_payments.items import close_item, open_item
 from corekit_payments.ledger import payable_of
 from corekit_payments.ledger.settlements import has, is_clearing, post_fee, post_settlement
 from corekit_payments.models import OperationRow
+from corekit_payments.recon.overdue import NEVER_SETTLED
 from corekit_payments.transitions import OPEN
 
 
@@ -30,7 +31,7 @@ async def pay_out(ctx: Context, provider: str, source: str, row: SettlementRow, 
         return "opened" if opened else "known"
     if op.kind != "dispute" and op.state in OPEN:
         return "later"
-    await close_item(books, op, "never_settled", "a report names it")
+    await close_item(books, op, NEVER_SETTLED, "a report names it")
     wrong = await _wrong(books, op, row)
     if wrong is not None:
         opened = await open_item(books, op, wrong, row.provider_ref, row.amount, op.state)

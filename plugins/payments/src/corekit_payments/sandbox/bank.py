@@ -25,6 +25,7 @@ _STATES = {
 _LOST_ONCE = frozenset({"tok_lost_after", "tok_slow_lookup"})
 _UPI = {UpiIntentMethod: "tok_upi_intent", UpiQrMethod: "tok_upi_qr"}
 _UPI_MOST = 10**12  # paise: a link has no more digits
+PAGE = 500  # objects of a list
 _PATIENCE = 2  # looks after which what is pending or late has come about, and what hides is found
 
 
@@ -111,11 +112,11 @@ class Bank:
             raise OutcomeUnknown("no dispute is open there")
         return found
 
-    def since(self, begun: datetime, after: int, limit: int) -> list[Row]:
-        """List so many objects after the number of one that were made since a time, disputes left out."""
+    def since(self, begun: datetime, after: int) -> list[Row]:
+        """List a page of objects after the number of one that were made since a time, disputes left out."""
         listed = "SELECT * FROM object WHERE at >= ? AND kind <> 'dispute' AND n > ? ORDER BY n LIMIT ?"
         with self._journal.transaction() as db:
-            return [*db.execute(listed, (begun.isoformat(), after, limit))]
+            return [*db.execute(listed, (begun.isoformat(), after, PAGE))]
 
     def last_notice(self, ref: str) -> Row | None:
         """Return what there was to be told of an object last."""

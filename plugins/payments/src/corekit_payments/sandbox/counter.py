@@ -13,18 +13,18 @@ from corekit_payments.sandbox.bank import Bank
 from corekit_payments.sandbox.court import Row, Verdict
 
 PATH = "/v1/ask"
-PAGE = 500  # rows of a list
 INVALID, MISMATCH = 400, 422  # what was asked is not a question; its key is known with another call
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Answer = Row | list[Row] | None
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, tag_field="what", forbid_unknown_fields=True):
-    """A question; each is a method of `Bank`."""
+    """A question: its tag is a method of `Bank`, its fields are what that takes."""
 
     def of(self, bank: Bank) -> Answer:
         """Have it answered (OutcomeUnknown)."""
-        raise NotImplementedError
+        answer: Answer = getattr(bank, str(self.__struct_config__.tag))(**msgspec.structs.asdict(self))
+        return answer
 
 
 class Take(Asked, frozen=True, kw_only=True, tag="take"):
@@ -32,26 +32,17 @@ class Take(Asked, frozen=True, kw_only=True, tag="take"):
 
     call: ProviderCall
 
-    def of(self, bank: Bank) -> Answer:
-        return bank.take(self.call)
-
 
 class Fetch(Asked, frozen=True, kw_only=True, tag="fetch"):
     """Show an object."""
 
     ref: Text
 
-    def of(self, bank: Bank) -> Answer:
-        return bank.fetch(self.ref)
-
 
 class Lookup(Asked, frozen=True, kw_only=True, tag="lookup"):
     """Find one by our reference."""
 
     reference: Text
-
-    def of(self, bank: Bank) -> Answer:
-        return bank.lookup(self.reference)
 
 
 class Decide(Asked, frozen=True, kw_only=True, tag="decide"):
@@ -60,26 +51,17 @@ class Decide(Asked, frozen=True, kw_only=True, tag="decide"):
     ref: Text
     approve: bool
 
-    def of(self, bank: Bank) -> Answer:
-        return bank.decide(self.ref, approve=self.approve)
-
 
 class Dispute(Asked, frozen=True, kw_only=True, tag="dispute"):
     """Be the payer who wants it back."""
 
     ref: Text
 
-    def of(self, bank: Bank) -> Answer:
-        return bank.dispute(self.ref)
-
 
 class Disputes(Asked, frozen=True, kw_only=True, tag="disputes"):
     """List the disputes of an object."""
 
     ref: Text
-
-    def of(self, bank: Bank) -> Answer:
-        return bank.disputes(self.ref)
 
 
 class Judge(Asked, frozen=True, kw_only=True, tag="judge"):
@@ -88,9 +70,6 @@ class Judge(Asked, frozen=True, kw_only=True, tag="judge"):
     ref: Text
     verdict: Verdict
 
-    def of(self, bank: Bank) -> Answer:
-        return bank.judge(self.ref, self.verdict)
-
 
 class Since(Asked, frozen=True, kw_only=True, tag="since"):
     """List objects since a time, a page after the number of one."""
@@ -98,17 +77,11 @@ class Since(Asked, frozen=True, kw_only=True, tag="since"):
     begun: Annotated[datetime, msgspec.Meta(tz=True)]
     after: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
 
-    def of(self, bank: Bank) -> Answer:
-        return bank.since(self.begun, self.after, PAGE)
-
 
 class LastNotice(Asked, frozen=True, kw_only=True, tag="last_notice"):
     """Show what there is to be told of an object last."""
 
     ref: Text
-
-    def of(self, bank: Bank) -> Answer:
-        return bank.last_notice(self.ref)
 
 
 Question = Take | Fetch | Lookup | Decide | Dispute | Disputes | Judge | Since | LastNotice

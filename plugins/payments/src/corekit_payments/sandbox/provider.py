@@ -192,12 +192,12 @@ class Sandbox(DisputingProvider):
             return Evidence(source="reply", state="failed", error_class="rejected", occurred_at=self._clock.now())
 
     async def _since(self, begun: datetime) -> AsyncIterator[Row]:
-        """List objects since a time, a page in memory."""
+        """List objects since a time, a page in memory, until there are no more: how long a page is, the bank knows."""
         after = 0
         while page := await self._counter.ask(counter.Since(begun=begun, after=after)):
             for row in page:
                 yield row
-            if len(page) < counter.PAGE or page[-1]["n"] <= after:
+            if page[-1]["n"] <= after:
                 return
             after = page[-1]["n"]
 
