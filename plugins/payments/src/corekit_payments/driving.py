@@ -73,7 +73,7 @@ class Driver:
     async def _look_at(self, caller: Caller, payment: UUID) -> tuple[Payment, UUID | None]:
         """Return a payment, and the operation that somebody has to drive."""
         async with caller.begin(readonly=True) as ctx:
-            row, operations = await reading.see(ctx, payment)
+            row, operations = await reading.rows_of(ctx, payment)
             hand = reading.in_hand(operations)
             return await reading.shown(ctx, row, operations), None if hand is None else hand.id
 

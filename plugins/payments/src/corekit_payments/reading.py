@@ -26,10 +26,10 @@ _WHOLE = (
 
 async def read(ctx: Context, payment: UUID) -> Payment:
     """Return one (NotFound)."""
-    return await shown(ctx, *await see(ctx, payment))
+    return await shown(ctx, *await rows_of(ctx, payment))
 
 
-async def see(ctx: Context, payment: UUID) -> tuple[PaymentRow, list[OperationRow]]:
+async def rows_of(ctx: Context, payment: UUID) -> tuple[PaymentRow, list[OperationRow]]:
     """Return the row of one and those of its operations, in their order (NotFound)."""
     found = (await ctx.session.execute(_WHOLE, {"payment": payment}, execution_options=_FRESH)).all()
     if not found or found[0].PaymentRow.tenant != ctx.tenant:
@@ -58,7 +58,7 @@ async def page(ctx: Context, query: PaymentQuery) -> Page[Payment]:
 
 async def operations(ctx: Context, payment: UUID) -> list[Operation]:
     """List what was asked of providers for a payment (NotFound)."""
-    row, rows = await see(ctx, payment)
+    row, rows = await rows_of(ctx, payment)
     return [operation(one, row.currency) for one in rows]
 
 

@@ -104,7 +104,7 @@ class Requests:
 
         payment_id, operation = await self._drive(caller, (await _claim(caller, key, make)).resource)
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
-            paid, operations = await reading.see(ctx, payment_id)
+            paid, operations = await reading.rows_of(ctx, payment_id)
             row = next(one for one in operations if one.id == operation)
             return Taken(await reading.refund(ctx, row, paid.currency), done=_done(row, ctx.now()))
 
@@ -132,7 +132,7 @@ class Requests:
             made = await verb(ctx)
             if kind == "authorize" and made.status != "processing":
                 return Made(made.id, made)  # nothing was tried, or our own rules have ended it, or hold it back
-            hand = reading.in_hand((await reading.see(ctx, reading.parsed(made.id)))[1])
+            hand = reading.in_hand((await reading.rows_of(ctx, reading.parsed(made.id)))[1])
             if hand is None or hand.kind != kind:
                 return Made(made.id, made)  # nothing to be driven, or nothing of this request's
             return Made(typeid("pop", hand.id))
@@ -143,7 +143,7 @@ class Requests:
             return await self._unless_blocked(caller, shown) if tries else shown
         payment, operation = await self._drive(caller, made.resource)
         async with caller.system(PURPOSE).begin(readonly=True) as ctx:
-            seen, operations = await reading.see(ctx, payment)
+            seen, operations = await reading.rows_of(ctx, payment)
             row = next(one for one in operations if one.id == operation)
             paid = await reading.shown(ctx, seen, operations)
             if row.state == "failed":

@@ -70,7 +70,7 @@ class Client:
             payment = await self.create(number)
         for _ in range(8):
             async with self.reading() as ctx:
-                row, operations = await reading.see(ctx, payment)
+                row, operations = await reading.rows_of(ctx, payment)
             if self.final(number, row) or self.fate.gone:
                 return
             if (hand := reading.in_hand(operations)) is not None:
